@@ -1,0 +1,70 @@
+"""Find sentences that speak to the assistant instead of the user; nothing of them is followed.
+
+This is a courtesy to the reader, no defence: what keeps orders in a mail harmless is that its text only ever
+becomes data, and that outbound actions wait for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+REASON = "The text addresses the assistant; nothing of it is followed."
+
+_ADDRESSES = re.compile(
+    r"""
+    \b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|every|of|each)\s+)*
+        (?:(?:the|your|my|our|previous|prior|earlier|above|preceding|foregoing|these|those|other|system|safety)\s+)+
+        (?:instructions?|prompts?|rules|guidelines|directions|context|messages?)\b
+    | \b(?:ignorier\w*|vergiss|vergessen\s+sie|missachte\w*)\b [^.!?]{0,40} \b(?:anweisung\w*|regeln|vorgaben|befehle)\b
+    | ^\W*(?:ai|assistant|agent|chatbot|llm|brody|ki|assistent)\b(?:\s+(?:agent|assistant|bot))?\s*(?:[:,;!]|[—–-]\s)
+    | ^\W*(?:system|assistant|user|developer)(?:\s+(?:notice|message|prompt|note|override))?\s*:
+    | \b(?:notice|message|note|instructions?|attention)\s+(?:to|for)\s+(?:the\s+|any\s+|all\s+|your\s+)?(?:\w+\s+)?
+        (?:ai|assistants?|agents?|bots?|language\s+models?|llms?)\b
+    | \b(?:dear|hey|hello|hi|attention|liebe[rs]?|hallo)\s+(?:ai\b|ki\b|(?:\w+\s+)?(?:assistant|agent|assistent|chatbot))
+    | \byou\s+are\s+(?:now\s+)?(?:an?|the)\s+(?:\w+\s+)?(?:ai|assistant|agent|language\s+model|llm|chatbot)\b
+    | \bas\s+an?\s+(?:ai|language\s+model|llm)\b
+    | \b(?:system\s+prompt|jailbreak|developer\s+mode)\b
+    | <\|?(?:im_start|im_end|system|assistant)\|?> | \[/?inst\] | \bbegin\s+system\b
+    | \b(?:do\s+not|don't|without)\s+(?:\w+\s+)?(?:ask|asking|tell|telling|inform|informing|notify|notifying
+        |alert|alerting|consult|consulting)\s+the\s+user\b
+    | \bthe\s+user\s+(?:has|have|had)\s+(?:already\s+|previously\s+)?(?:approved|authori[sz]ed|agreed|consented|confirmed)
+    | \bdo\s+not\s+mention\s+(?:this|it)\s+in\s+(?:your|the)\s+(?:summary|answer|brief|report)
+    | \b(?:forward|send|export|upload|exfiltrate|leite|delete)\s+(?:me\s+)?(?:all|every|alle)\s+(?:of\s+)?
+        (?:(?:the|my|your|his|her|their|user's|die|deine|ihre)\s+)?
+        (?:e?-?mails?|messages?|nachrichten|conversations?|contacts?|kontakte|passwords?|passwörter|inbox|mailbox
+        |credentials|secrets|api\s+keys?)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+_WORDS = re.compile(r"[a-zäöüß]+")
+_TELLTALE = frozenset(
+    "ignore disregard forget override bypass vergiss vergessen ai ki agent agents assistant assistants assistent bot bots"
+    " chatbot llm llms brody model models system developer jailbreak user inst im forward export upload exfiltrate leite"
+    " delete send summary ignoriere ignorieren ignoriert missachte missachten".split()
+)
+
+
+def may_address_assistant(text: str) -> bool:
+    """Say whether the text has one of the words that every order to an assistant has; much cheaper than to look."""
+    return not _TELLTALE.isdisjoint(_WORDS.findall(text.lower()))
+
+
+def addresses_assistant(sentence: str) -> bool:
+    """Say whether a sentence gives orders to an assistant."""
+    return bool(_ADDRESSES.search(sentence))
+
+
+def before_orders(sentences: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the sentences before the first that speaks to the assistant, and whether there is one.
+
+    What follows such a sentence is not trusted either: orders run on.
+    """
+    if not may_address_assistant(" ".join(sentences)):
+        return list(sentences), False
+    for index, sentence in enumerate(sentences):
+        if addresses_assistant(sentence):
+            return list(sentences[:index]), True
+    return list(sentences), False

@@ -1,0 +1,84 @@
+"""Brody Agents: a staff of agents over a person's real accounts, kept in order by one coordinator.
+
+The public names are the ones below; they are imported when they are first used, so that ``import brody_agents``
+costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brody_agents.action import CATALOGUE, ActionResult, ActionState, AgentAction
+    from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, handles
+    from brody_agents.arguments import SourceRef
+    from brody_agents.brody import Brody
+    from brody_agents.communication.context_sharing import ContextManager
+    from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
+    from brody_agents.context import Context, UserContext
+    from brody_agents.coordinator.executor import ActionExecutor
+    from brody_agents.errors import BrodyError, Retryable, Terminal
+    from brody_agents.proactive.playbooks.brief import Brief
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    # the front door
+    "Brody": "brody",
+    "Brief": "proactive.playbooks.brief",
+    # agents
+    "BrodyAgent": "agent",
+    "handles": "agent",
+    "Context": "context",
+    "AgentTrigger": "agent",
+    "AgentResponse": "agent",
+    "UserContext": "context",
+    "ContextManager": "communication.context_sharing",
+    "ActionExecutor": "coordinator.executor",
+    # messages
+    "AgentMessage": "communication.message_protocol",
+    "Payload": "communication.message_protocol",
+    "Priority": "communication.message_protocol",
+    # actions
+    "AgentAction": "action",
+    "ActionResult": "action",
+    "ActionState": "action",
+    "CATALOGUE": "action",
+    "SourceRef": "arguments",
+    # errors
+    "BrodyError": "errors",
+    "Retryable": "errors",
+    "Terminal": "errors",
+}
+
+__all__ = [
+    "CATALOGUE",
+    "ActionExecutor",
+    "ActionResult",
+    "ActionState",
+    "AgentAction",
+    "AgentMessage",
+    "AgentResponse",
+    "AgentTrigger",
+    "Brief",
+    "Brody",
+    "BrodyAgent",
+    "BrodyError",
+    "Context",
+    "ContextManager",
+    "Payload",
+    "Priority",
+    "Retryable",
+    "SourceRef",
+    "Terminal",
+    "UserContext",
+    "__version__",
+    "handles",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

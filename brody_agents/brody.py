@@ -1,0 +1,260 @@
+"""Brody, the front door: CLI, API and tests all come through it; nothing is global."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from brody_agents.action import ActionResult, AgentAction
+from brody_agents.agent import BrodyAgent
+from brody_agents.communication.message_protocol import AgentMessage
+from brody_agents.compute import Pool
+from brody_agents.context import UserContext
+from brody_agents.errors import BrodyError, ConfigurationError
+from brody_agents.home import prepare_home
+from brody_agents.ledger import runs
+from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.dead_letters import DeadLetters, Letter
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.runs import RunRecord, Runs
+from brody_agents.proactive.accounts import Accounts, AccountsLike, zone_named
+from brody_agents.proactive.playbooks import Playbook, playbook
+from brody_agents.proactive.playbooks.brief import Brief, Timing
+from brody_agents.proactive.watchers import Problem, Watcher
+from brody_agents.registry import PluginFailure, Registry
+from brody_agents.settings import Settings
+from brody_agents.worker import Worker
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (what is done now, how much of it, of how much)."""
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    return None
+
+
+class Brody:
+    """Agents over accounts, with one coordinator.
+
+    ``home`` is a folder for the ledger; ``None`` keeps everything in memory and touches no disk. ``accounts`` maps
+    ``mail``, ``calendar``, ``files``, ``contacts`` and ``tasks`` to a source word (``"maildir:~/Maildir"``), an
+    object that implements the domain's protocol, or a list of these. ``agents`` are the agents; ``None`` for all
+    that are installed. ``models`` is for language models, which no agent uses yet.
+    """
+
+    def __init__(
+        self,
+        home: str | Path | None = None,
+        accounts: AccountsLike | None = None,
+        agents: Sequence[BrodyAgent] | None = None,
+        models: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.registry = Registry.of(agents)
+        self.models = dict(models or {})
+        self._home = None if home is None else prepare_home(home)
+        self._accounts = Accounts(accounts or {})
+        self._exit = AsyncExitStack()
+        self._worker: Worker | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the ledger; the bus and the coordinator start when there is work."""
+        self.ledger = await Ledger.open(self._home)
+        self._exit.push_async_callback(self.ledger.close)
+        self._pool = Pool(self.settings.cpu_workers)
+        self._exit.push_async_callback(self._pool.close)
+        self._exit.push_async_callback(self._accounts.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop work; what is not done stays in the ledger for the next time."""
+        await self._exit.aclose()
+        self._worker = None
+
+    # -- what there is ------------------------------------------------------------------------------
+
+    @property
+    def agents(self) -> list[BrodyAgent]:
+        """Return the agents, without the coordinator's own."""
+        return list(self.registry.agents.values())
+
+    @property
+    def left_out(self) -> list[PluginFailure]:
+        """Return the plug-ins that could not be loaded."""
+        return self.registry.failures
+
+    @property
+    def actions(self) -> Actions:
+        """Return the actions of the ledger."""
+        return Actions(self.ledger)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Return the dead letters of the ledger."""
+        return DeadLetters(self.ledger)
+
+    @property
+    def runs(self) -> Runs:
+        """Return the runs of the ledger."""
+        return Runs(self.ledger)
+
+    async def context(self, user_id: str = "me") -> UserContext:
+        """Return what all agents know of a user."""
+        await self.ledger.ensure_users({user_id})
+        worker = await self._work()
+        values = await worker.shared.all(user_id)
+        zone = zone_named(self.settings.timezone)
+        return UserContext(user_id=user_id, now=datetime.now(zone), timezone=zone.key, values=values)
+
+    async def bus(self) -> dict[str, Any]:
+        """Start to work and return which bus is used, and where."""
+        return await (await self._work()).ping()
+
+    # -- what can be done ---------------------------------------------------------------------------
+
+    async def send(self, message: AgentMessage) -> str:
+        """Take a message into the backlog, durably, and return its id. From outside, nothing of it is trusted."""
+        worker = await self._work()
+        await worker.send(message.untrusted())
+        return message.id
+
+    async def drain(self) -> None:
+        """Wait until every message that is due is handled and every approved action carried out."""
+        await (await self._work()).drain()
+
+    async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
+        """Propose an action in a user's name and return what became of it, as far as it goes without a person."""
+        return await (await self._work()).execute(action, user_id)
+
+    async def replay(self, letter_id: str) -> Letter:
+        """Put a dead letter back in the backlog; an item of an account is read again by the next run."""
+        letter = await self.dead_letters.reopen(letter_id)
+        if letter.message_id is None and letter.item_id is None:
+            worker = await self._work()
+            await worker.send_bytes(letter.body)
+        return letter
+
+    async def run(
+        self,
+        name: str,
+        *,
+        user_id: str = "me",
+        now: datetime | None = None,
+        timezone: str | None = None,
+        dry_run: bool = False,
+        progress: Progress = _silent,
+    ) -> Brief:
+        """Run a playbook and return its brief.
+
+        ``now`` is the time that agents reason with (a naive one is in ``timezone``). A run of the same kind that
+        was stopped half-way goes on with its id. Raises the account's error if not one account could be read.
+        """
+        began = time.monotonic()
+        book = playbook(name)
+        zone = zone_named(timezone or self.settings.timezone)
+        at = None if now is None else (now if now.tzinfo else now.replace(tzinfo=zone))
+        worker = await self._work()
+        await self.ledger.ensure_users({user_id})
+        await self._accounts.remembered(self.ledger, user_id, book.reads)
+        wanted = RunRecord(
+            id=runs.new_id(),
+            user_id=user_id,
+            playbook=name,
+            now=at or datetime.now(UTC),
+            timezone=zone.key,
+            dry_run=dry_run,
+            accounts=self._accounts.keys(book.reads),
+            started_at=datetime.now(UTC),
+        )
+        run = await self._begun(worker, wanted, any_time=at is None)
+        await self._read_accounts(worker, run, book, progress)
+        await worker.finish(run, progress)
+        brief = await self._brief(run.id)
+        return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
+
+    async def _begun(self, worker: Worker, wanted: RunRecord, *, any_time: bool) -> RunRecord:
+        """Return the run to go on with: one like it that was stopped half-way, or a new one.
+
+        Other runs of the playbook that were stopped are brought to their end first, each with its own time.
+        """
+        async with self.ledger.read() as tx:
+            stopped = await runs.unfinished(tx, wanted.user_id, wanted.playbook)
+        chosen = next((run for run in stopped if _alike(run, wanted, any_time)), None)
+        for run in stopped:
+            if run is not chosen:
+                await self._working(worker, run, [])
+                await worker.finish(run, _silent)
+        if chosen is None:
+            async with self.ledger.write() as tx:
+                await runs.start(tx, wanted)
+        return chosen or wanted
+
+    async def _read_accounts(self, worker: Worker, run: RunRecord, book: Playbook, progress: Progress) -> None:
+        if run.state != runs.SYNCING:
+            await self._working(worker, run, run.problems)
+            return
+        watcher = Watcher(self.ledger, self._pool)
+        problems: list[Problem] = []
+        for domain in book.reads:
+            for provider in self._accounts.of(domain):
+                count = _Counter(progress, f"reading {domain}")
+                error = await watcher.read(run, domain, provider, count)
+                if error is not None:
+                    problems.append(Problem(provider.account, error))
+        if problems and len(problems) == len(run.accounts):
+            await self._failed(run, problems)
+        await self._working(worker, run, [p.as_json() for p in problems])
+
+    async def _failed(self, run: RunRecord, problems: list[Problem]) -> None:
+        async with self.ledger.write() as tx:
+            await runs.change(tx, run.id, state=runs.FAILED, problems=[p.as_json() for p in problems])
+        raise problems[0].error
+
+    async def _working(self, worker: Worker, run: RunRecord, problems: list[dict[str, Any]]) -> None:
+        await worker.begin(replace(run, state=runs.WORKING, problems=problems))
+
+    async def _brief(self, run_id: str) -> Brief:
+        data = await self.runs.brief(run_id)
+        if data is None:
+            raise BrodyError(f"Run {run_id} ended without a brief.", "See: brody dead-letters list")
+        return Brief.model_validate(data)
+
+    async def _work(self) -> Worker:
+        """Start to work: take the home's lock, start bus, coordinator and executor."""
+        if self._worker is None:
+            if not hasattr(self, "ledger"):
+                raise ConfigurationError("Brody is not open.", "Use it as `async with Brody(...) as brody:`.")
+            worker = Worker(self._home, self.ledger, self.registry, self._pool, self.settings)
+            self._exit.push_async_callback(worker.stop)
+            await worker.start()
+            self._worker = worker
+        self._worker.check()
+        return self._worker
+
+
+class _Counter:
+    """Add up what was read for the progress callback."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        self._progress, self._stage, self._done = progress, stage, 0
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        self._progress(self._stage, self._done, None)
+
+
+def _alike(run: RunRecord, wanted: RunRecord, any_time: bool) -> bool:
+    """Say whether a stopped run is the one that is wanted now."""
+    same = (run.timezone, run.dry_run, run.accounts) == (wanted.timezone, wanted.dry_run, wanted.accounts)
+    if any_time:
+        return same and run.now.astimezone(run.zone).date() == wanted.now.astimezone(wanted.zone).date()
+    return same and run.now == wanted.now

@@ -1,0 +1,193 @@
+"""The command line: ``brody``. Everything goes through :class:`brody_agents.brody.Brody`.
+
+What costs to import is imported inside the commands, so that ``brody --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="brody",
+    help="A staff of agents over your mail, calendars, tasks and files, kept in order by one coordinator.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+actions_app = typer.Typer(help="Actions: what agents propose and what became of it.", no_args_is_help=True)
+runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
+letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
+protocol_app = typer.Typer(help="The message protocol: schemas, examples, validation.", no_args_is_help=True)
+app.add_typer(actions_app, name="actions")
+app.add_typer(runs_app, name="runs")
+app.add_typer(letters_app, name="dead-letters")
+app.add_typer(protocol_app, name="protocol")
+
+Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
+User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Sources = Annotated[list[str] | None, typer.Option()]
+DEFAULT_HOME = Path("~/.brody")
+
+
+def _sources(what: str, example: str) -> Any:
+    return typer.Option(help=f"{what}, such as {example}; may be given several times.", metavar="SOURCE")
+
+
+@app.command()
+def run(
+    playbook: Annotated[str, typer.Argument(help="prepare-my-day or inbox-scan.")],
+    mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir, mbox:FILE, eml:DIR")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
+    contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    user: Annotated[str, typer.Option(help="For whom.")] = "me",
+    tz: Annotated[str, typer.Option(help="Time zone, such as Europe/Berlin; the system's by default.")] = "",
+    now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option(help="Only record what would be done.")] = False,
+) -> None:
+    """Run a playbook over your accounts and print the brief."""
+    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
+    _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="Keep nothing: use a new home and remove it.")] = False,
+    home: Annotated[Path | None, typer.Option(help="Keep the state here.")] = None,
+    json: Json = False,
+) -> None:
+    """Prepare a sample day: invented mail, two calendars, a folder."""
+    _call(lambda front: front.run_demo(None if once else home or Path("~/.brody/demo"), json=json))
+
+
+@app.command()
+def agents(json: Json = False) -> None:
+    """List the agents that are installed, and the plug-ins that could not be loaded."""
+    _call(lambda front: front.list_agents(json=json))
+
+
+@app.command()
+def doctor(
+    mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
+    contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Check what is configured, reachable and writable, and say what to do about the rest."""
+    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    _call(lambda front: front.doctor(home, accounts, json=json))
+
+
+@runs_app.command("list")
+def runs_list(home: Home = DEFAULT_HOME, user: User = None, json: Json = False) -> None:
+    """List the newest runs."""
+    _call(lambda front: front.list_runs(home, user, json=json))
+
+
+@runs_app.command("show")
+def runs_show(run_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show the brief of a run."""
+    _call(lambda front: front.show_run(home, run_id, json=json))
+
+
+@actions_app.command("list")
+def actions_list(
+    home: Home = DEFAULT_HOME,
+    user: User = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state, such as awaiting_approval.")] = None,
+    run_id: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    json: Json = False,
+) -> None:
+    """List actions, newest first."""
+    _call(lambda front: front.list_actions(home, user, state, run_id, json=json))
+
+
+@actions_app.command("show")
+def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show an action with its arguments, why it was proposed, and the verdicts on it."""
+    _call(lambda front: front.show_action(home, action_id, json=json))
+
+
+@letters_app.command("list")
+def letters_list(
+    home: Home = DEFAULT_HOME,
+    user: User = None,
+    replayed: Annotated[bool, typer.Option(help="Also those that were replayed.")] = False,
+    json: Json = False,
+) -> None:
+    """List dead letters, newest first."""
+    _call(lambda front: front.list_letters(home, user, replayed, json=json))
+
+
+@letters_app.command("show")
+def letters_show(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show a dead letter with its bytes."""
+    _call(lambda front: front.show_letter(home, letter_id, json=json))
+
+
+@letters_app.command("replay")
+def letters_replay(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Have a dead letter handled again."""
+    _call(lambda front: front.replay_letter(home, letter_id, json=json))
+
+
+@protocol_app.command("export")
+def protocol_export(directory: Path) -> None:
+    """Write JSON Schemas, AsyncAPI document, examples and README to DIRECTORY."""
+    from brody_agents.communication.protocol_cli import export
+
+    export(directory)
+
+
+@protocol_app.command("validate")
+def protocol_validate(
+    file: Annotated[str, typer.Argument(help="A file with one message; - for standard input.")],
+) -> None:
+    """Say whether FILE holds a valid message: exit code 0, or 1 with code and JSON path."""
+    from brody_agents.communication.protocol_cli import validate
+
+    validate(file)
+
+
+def _time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time", param_hint="--now") from None
+
+
+def _call(command: Any) -> None:
+    """Run a command; an error of this package is printed with its remedy, exit code 1 (2: wrong use)."""
+    import asyncio
+
+    from brody_agents import front
+    from brody_agents.errors import BrodyError, ConfigurationError
+
+    try:
+        asyncio.run(command(front))
+    except ConfigurationError as error:
+        typer.echo(f"brody: {error}", err=True)
+        raise typer.Exit(2) from None
+    except BrodyError as error:
+        typer.echo(f"brody: {error} [{error.code}]", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("brody: stopped; run it again to go on.", err=True)
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Be the entry point of ``brody``."""
+    app()

@@ -1,0 +1,335 @@
+"""What a handler holds while it works: the time, read-only views, shared context, and what it puts out.
+
+Nothing that is put out here has happened yet: the turn commits the whole :class:`Outcome`, or none of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict
+
+from brody_agents.action import AgentAction
+from brody_agents.communication.message_protocol import (
+    AgentMessage,
+    Origin,
+    Payload,
+    Priority,
+    Provenance,
+    new_context,
+    stable_id,
+)
+from brody_agents.integrations.calendar.base import Event
+from brody_agents.items import ContactItem, DocumentItem, MailHead, MailItem, TaskItem
+
+R = TypeVar("R")
+
+
+class MailView(Protocol):
+    """Read the user's mail."""
+
+    async def own_addresses(self) -> frozenset[str]:
+        """Return the user's own addresses in lower case, configured or read off sent and delivered mail."""
+
+    async def heads(self, since: datetime | None = None) -> list[MailHead]:
+        """Return all mails without their bodies, oldest first."""
+
+    async def get(self, ids: Sequence[str]) -> list[MailItem]:
+        """Return the mails with these ids, in that order; unknown ids are left out."""
+
+
+class CalendarView(Protocol):
+    """Read the user's calendars."""
+
+    async def accounts(self) -> list[str]:
+        """Return the account keys of the user's calendars; the first is the default one."""
+
+    async def events(self, start: datetime, end: datetime) -> list[Event]:
+        """Return the occurrences that overlap [start, end), of all calendars, by start, in the user's zone."""
+
+    async def find(self, uid: str) -> list[Event]:
+        """Return the single event or the master and the exceptions with a UID; none if no calendar has it."""
+
+
+class TaskView(Protocol):
+    """Read the user's tasks."""
+
+    async def open(self) -> list[TaskItem]:
+        """Return the tasks that are pending or in progress."""
+
+    async def completed(self, since: datetime) -> list[TaskItem]:
+        """Return the tasks completed since then."""
+
+
+class FileView(Protocol):
+    """Read the index of the user's files."""
+
+    async def accounts(self) -> list[str]:
+        """Return the account keys of the user's folders."""
+
+    async def all(self) -> list[DocumentItem]:
+        """Return all documents without their text."""
+
+    async def get(self, ids: Sequence[str]) -> list[DocumentItem]:
+        """Return the documents with these ids and their text, in that order."""
+
+
+class ContactView(Protocol):
+    """Read the user's address book."""
+
+    async def all(self) -> list[ContactItem]:
+        """Return all cards."""
+
+    async def find(self, address: str) -> ContactItem | None:
+        """Return the card with this mail address."""
+
+
+class SharedContext(Protocol):
+    """Read a user's shared values, with the versions that the turn compares at commit."""
+
+    async def read(self, key: str) -> tuple[Any, int, Provenance]:
+        """Return value, version (0: there is none) and provenance."""
+
+    async def all(self) -> dict[str, Any]:
+        """Return all values that have not expired."""
+
+
+Compute = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUpdate:
+    """A shared value to be written if its version is still ``expected``; ``value=None`` removes it."""
+
+    key: str
+    value: Any
+    expected: int
+    expires_in: timedelta | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An action that a handler proposes, with the message that it comes from and its provenance."""
+
+    action: AgentAction
+    because: AgentMessage
+    provenance: Provenance
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that a handler put out."""
+
+    messages: list[AgentMessage] = field(default_factory=list)
+    proposals: list[Proposal] = field(default_factory=list)
+    updates: dict[str, ContextUpdate] = field(default_factory=dict)
+    writes: list[Callable[[Any], Awaitable[None]]] = field(default_factory=list)
+    """Writes to the ledger's own rows, run in the turn's transaction; for the coordinator's handlers only."""
+
+
+class UserContext(BaseModel):
+    """What all agents know of a user: the time, the zone and the shared values."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    workspace_id: str = "default"
+    now: datetime
+    timezone: str = "UTC"
+    values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a shared value."""
+        return self.values.get(key, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The read-only views of one user."""
+
+    mail: MailView
+    calendar: CalendarView
+    tasks: TaskView
+    files: FileView
+    contacts: ContactView
+
+
+class Context:
+    """Be the second argument of every handler."""
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        messages: Sequence[AgentMessage],
+        now: datetime,
+        timezone: ZoneInfo,
+        views: Views,
+        shared: SharedContext,
+        compute: Compute,
+        read: list[Provenance] | None = None,
+    ) -> None:
+        self.agent = agent
+        self.messages = tuple(messages)
+        self.now = now.astimezone(timezone)
+        """The time that agents reason with: the run's ``now``, aware, in the user's zone."""
+        self.timezone = timezone
+        self.mail, self.calendar, self.tasks = views.mail, views.calendar, views.tasks
+        self.files, self.contacts = views.files, views.contacts
+        self.outcome = Outcome()
+        self._shared = shared
+        self._compute = compute
+        self._read: list[Provenance] = [] if read is None else read
+        """What the handler has read; the views add to it."""
+        self._ordinals: Counter[tuple[str, str]] = Counter()
+
+    def begin(self) -> None:
+        """Forget what an earlier attempt put out."""
+        self.outcome = Outcome()
+        self._read.clear()
+        self._ordinals.clear()
+
+    @property
+    def message(self) -> AgentMessage:
+        """Return the message handled; the first one of a batch."""
+        return self.messages[0]
+
+    @property
+    def user_id(self) -> str:
+        """Return the user for whom the handler works."""
+        return self.message.context.user_id
+
+    @property
+    def workspace_id(self) -> str:
+        """Return the user's workspace."""
+        return self.message.context.workspace_id
+
+    @property
+    def run_id(self) -> str | None:
+        """Return the run that the message belongs to."""
+        return self.message.run_id
+
+    def tell(
+        self,
+        recipient: str,
+        payload: Payload,
+        *,
+        because: Payload | AgentMessage | None = None,
+        priority: Priority | None = None,
+        deadline: datetime | None = None,
+        not_before: datetime | None = None,
+    ) -> str:
+        """Send ``payload`` to an agent, to ``coordinator`` or to ``*`` when the turn commits; return the message's id.
+
+        In a batch ``because`` names the payload (or message) that it comes from; the id is derived from that one,
+        so that the same cause gives the same message. Without it the message carries the provenance of all.
+        """
+        cause = self._cause(because)
+        message = AgentMessage(
+            id=self._derived(cause, f"{payload.message_type}>{recipient}"),
+            sender=self.agent,
+            recipient=recipient,
+            payload=payload,
+            context=new_context(self.user_id, self.workspace_id),
+            correlation_id=cause.correlation_id or cause.id,
+            causation_id=cause.id,
+            run_id=cause.run_id,
+            priority=priority or cause.priority,
+            deadline=deadline,
+            not_before=not_before,
+            provenance={"": self._provenance(because)},
+        )
+        self.outcome.messages.append(message)
+        return message.id
+
+    def propose(
+        self,
+        action: AgentAction | str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        why: str = "",
+        because: Payload | AgentMessage | None = None,
+        cause: str | None = None,
+        **options: Any,
+    ) -> AgentAction:
+        """Propose an action; the coordinator decides what becomes of it.
+
+        ``why`` is a sentence for the person. ``cause`` is the id and version of what the action answers: the same
+        user, kind, target and cause are the same action, however often it is proposed. Wrong arguments raise here.
+        """
+        if isinstance(action, str):
+            action = AgentAction(kind=action, arguments=arguments or {}, why=why, cause=cause, **options)
+        action.checked()
+        self.outcome.proposals.append(Proposal(action, self._cause(because), self._provenance(because)))
+        return action
+
+    async def recall(self, key: str, default: Any = None) -> Any:
+        """Return a shared value of this user, or ``default``; what was remembered in this handler is seen."""
+        if key in self.outcome.updates:
+            value = self.outcome.updates[key].value
+        else:
+            value, _, provenance = await self._shared.read(key)
+            if value is not None:
+                self._read.append(provenance)
+        return default if value is None else value
+
+    async def remember(self, key: str, value: Any, *, ttl: timedelta | None = None) -> None:
+        """Share a JSON value with the user's other agents when the turn commits.
+
+        It is compared and set: if somebody changed the key after this handler read it, the handler runs again.
+        """
+        earlier = self.outcome.updates.get(key)
+        expected = earlier.expected if earlier else (await self._shared.read(key))[1]
+        self.outcome.updates[key] = ContextUpdate(key, value, expected, ttl, self._provenance(None))
+
+    async def forget(self, key: str) -> None:
+        """Remove a shared value when the turn commits."""
+        await self.remember(key, None)
+
+    async def user_context(self) -> UserContext:
+        """Return all that is shared about the user."""
+        values = await self._shared.all() | {k: u.value for k, u in self.outcome.updates.items()}
+        self._read.append(Provenance())
+        return UserContext(
+            user_id=self.user_id,
+            workspace_id=self.workspace_id,
+            now=self.now,
+            timezone=self.timezone.key,
+            values={key: value for key, value in sorted(values.items()) if value is not None},
+        )
+
+    async def compute(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Run a pure module-level function in the process pool, so that it does not hold up the event loop."""
+        result: R = await self._compute(function, *arguments)
+        return result
+
+    def has_read(self, provenance: Provenance) -> None:
+        """Add to what the handler has read; its outputs carry the union."""
+        self._read.append(provenance)
+
+    def _cause(self, because: Payload | AgentMessage | None) -> AgentMessage:
+        if because is None:
+            return self.message
+        for message in self.messages:
+            if message is because or message.payload is because:
+                return message
+        raise ValueError("because= names no message that this handler was given")
+
+    def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
+        causes = self.messages if because is None else (self._cause(because),)
+        labels = [label for m in causes for label in (m.provenance.values() or (m.label(),))]
+        return Provenance.joined([*labels, *self._read])
+
+    def _derived(self, cause: AgentMessage, what: str) -> str:
+        self._ordinals[cause.id, what] += 1
+        return stable_id("message", cause.id, self.agent, what, str(self._ordinals[cause.id, what]))
+
+
+OWN = Provenance(origin=Origin.SELF)
+"""The provenance of what the system itself says."""

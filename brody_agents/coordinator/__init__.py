@@ -1,0 +1,1 @@
+"""The coordinator: the turn, the order of work, budgets, conflicts, effects."""

@@ -1,0 +1,348 @@
+"""The conflict resolver: settle what agents propose against what is proposed, held and done already.
+
+It runs inside the turn's transaction and only detects and applies rules. ``RULES`` is the order; each rule looks at
+one proposal and either gives a verdict, which ends the matter, or leaves it to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from rapidfuzz import fuzz
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.action import CATALOGUE, ActionState, Claim
+from brody_agents.arguments import SourceRef, TaskCreate
+from brody_agents.communication.message_protocol import stable_id
+from brody_agents.ledger import actions as ledger_actions
+from brody_agents.ledger.actions import ActionRecord, VerdictRecord
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import Action, Task
+from brody_agents.ledger.vault import Vault
+
+SAME_TASK, PERHAPS_SAME_TASK = 85.0, 70.0
+"""Similarity of two normalised actions (rapidfuzz token_sort_ratio, 0 to 100): one task; ask the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule decides of a proposal: the state it gets, and the explanation."""
+
+    kind: str
+    resource: str
+    verdict: str
+    rule: str
+    state: ActionState
+    other: str
+    """The id of the action or item that it meets."""
+    why: str
+    otherwise: str
+    options: tuple[str, ...] = ()
+    supersedes: bool = False
+    """Whether the other action gives way instead of this one."""
+    into_task: str | None = None
+
+
+@dataclass(slots=True)
+class Scene:
+    """What the ledger holds around the proposals of one settling; rules read it, settling extends it."""
+
+    keys: dict[str, tuple[str, ActionState]]
+    actions: dict[str, ActionRecord]
+    claims: list[tuple[str, Claim]]
+    tasks: list[dict[str, Any]]
+    moved: dict[str, ActionRecord] = field(default_factory=dict)
+
+    def clashing(self, action: ActionRecord) -> list[ActionRecord]:
+        """Return the open actions whose claims do not go with this one's, oldest first."""
+        found = []
+        for holder, claim in self.claims:
+            other = self.actions.get(holder)
+            if other and other.state.holds_claims and any(c.clashes(claim) for c in action.claims):
+                found.append(other)
+        return list({a.id: a for a in found}.values())
+
+
+Rule = Callable[[ActionRecord, Scene], Ruling | None]
+
+
+def same_task(action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Merge a task with one that is open or proposed: the same action for the same person."""
+    if action.kind != "task.create":
+        return None
+    wanted = TaskCreate.model_validate(action.arguments)
+    best, score = _nearest(wanted, action.user_id, scene)
+    if best is None or score < PERHAPS_SAME_TASK:
+        return None
+    resource = f"{action.user_id}/task-key/{wanted.task_key}"
+    if score >= SAME_TASK:
+        return Ruling(
+            kind="task",
+            resource=resource,
+            verdict="merged",
+            rule="same_task",
+            state=ActionState.MERGED,
+            other=best.id,
+            why=f"“{wanted.title}” and “{best.title}” ask for the same ({score:.0f} of 100 alike); both sources stay.",
+            otherwise="The task would have stood twice on the list.",
+            into_task=best.id if best.is_task else None,
+        )
+    return Ruling(
+        kind="task",
+        resource=resource,
+        verdict="ask",
+        rule="perhaps_same_task",
+        state=ActionState.AWAITING_APPROVAL,
+        other=best.id,
+        why=f"“{wanted.title}” may be the same as “{best.title}” ({score:.0f} of 100 alike).",
+        otherwise="The task would have been added without asking.",
+        options=("Merge the two", "Keep both", "Drop the new one"),
+    )
+
+
+def contradiction(action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Ask when two answers to the same invitation, or two changes of the same event, contradict each other."""
+    if action.kind != "calendar.respond":
+        return None
+    for other in scene.clashing(action):
+        if other.kind == action.kind and other.arguments["uid"] == action.arguments["uid"]:
+            if action.arguments.get("sequence", 0) > other.arguments.get("sequence", 0):
+                return _supersede(action, other, "newer_invitation", "The organizer has changed the invitation since.")
+            if other.arguments["answer"] != action.arguments["answer"]:
+                return _ask(action, other, "contradiction", "opposite_answers", "Two answers contradict each other.")
+    return None
+
+
+def one_draft_a_thread(action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Keep one writer a thread: the answer to a newer mail takes the place of an older draft."""
+    if action.kind not in ("mail.draft", "mail.reply", "mail.send"):
+        return None
+    for other in scene.clashing(action):
+        if other.arguments.get("email_id") != action.arguments.get("email_id"):
+            return _supersede(action, other, "newer_mail", "A newer mail came in the thread.")
+        return Ruling(
+            kind="thread",
+            resource=action.claims[0].resource,
+            verdict="merged",
+            rule="one_draft_a_thread",
+            state=ActionState.MERGED,
+            other=other.id,
+            why=f"{other.proposed_by} has already prepared an answer in this thread.",
+            otherwise="The thread would have had two drafts.",
+        )
+    return None
+
+
+def slot(action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Let one proposal hold a slot; the other waits for the person, with options."""
+    intervals = [c for c in action.claims if c.mode == "interval"]
+    for other in scene.clashing(replace(action, claims=tuple(intervals))):
+        why = f"The time is held by “{_title(other)}” ({other.proposed_by})."
+        return _ask(action, other, "slot", "held_slot", why, _SLOT_OPTIONS)
+    return None
+
+
+def exclusive(action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Let one open action hold a resource; what comes later waits for the person."""
+    for other in scene.clashing(action):
+        why = f"{other.proposed_by} has an open {other.kind} on the same."
+        return _ask(action, other, _KINDS.get(action.kind.split(".")[0], "stale"), "held_resource", why)
+    return None
+
+
+RULES: tuple[Rule, ...] = (same_task, contradiction, one_draft_a_thread, slot, exclusive)
+"""All rules in their order."""
+
+_SLOT_OPTIONS = ("Keep what holds the time", "Take the time for this one", "Find another time for this one")
+_KINDS = {"mail": "label", "calendar": "slot", "task": "task", "file": "move_vs_share"}
+
+
+class ConflictResolver:
+    """Settle proposals, one turn at a time."""
+
+    def __init__(self, vault: Vault, rules: Sequence[Rule] = RULES) -> None:
+        self._vault = vault
+        self._rules = tuple(rules)
+
+    async def settle(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> list[ActionRecord]:
+        """Write the proposals with the states that the rules give them; return those that are new.
+
+        A proposal whose idempotency key is known changes nothing, unless it was only observed until now.
+        """
+        if not proposals:
+            return []
+        scene = await self._scene(tx, proposals)
+        new: list[ActionRecord] = []
+        verdicts: list[VerdictRecord] = []
+        for proposal in proposals:
+            known = scene.keys.get(proposal.key)
+            if known is not None:
+                continue
+            action, ruling = self._ruled(proposal, scene)
+            scene.keys[action.key] = (action.id, action.state)
+            scene.actions[action.id] = action
+            if action.state.holds_claims:
+                scene.claims += [(action.id, claim) for claim in action.claims]
+            if ruling:
+                verdicts.append(_verdict(action, ruling, scene))
+                await self._follow(tx, action, ruling, scene)
+            new.append(action)
+        await ledger_actions.add(tx, self._vault, new)
+        await ledger_actions.move(tx, self._vault, [a for a in scene.moved.values() if a not in new])
+        await ledger_actions.add_verdicts(tx, self._vault, verdicts)
+        return new
+
+    def _ruled(self, proposal: ActionRecord, scene: Scene) -> tuple[ActionRecord, Ruling | None]:
+        for rule in self._rules:
+            ruling = rule(proposal, scene)
+            if ruling is None:
+                continue
+            if ruling.supersedes:
+                return proposal, ruling
+            target = ruling.other if ruling.state is ActionState.MERGED and not ruling.into_task else None
+            return proposal.moved(ruling.state, ruling.why, merged_into=target), ruling
+        return proposal, None
+
+    async def _follow(self, tx: AsyncConnection, action: ActionRecord, ruling: Ruling, scene: Scene) -> None:
+        """Do to the other party what the ruling says."""
+        if ruling.supersedes:
+            other = scene.actions[ruling.other].moved(ActionState.SUPERSEDED, ruling.why)
+            scene.actions[other.id] = scene.moved[other.id] = other
+        elif ruling.into_task:
+            task = next(t for t in scene.tasks if t["id"] == ruling.into_task)
+            await merge_into_task(tx, self._vault, task, [TaskCreate.model_validate(action.arguments)])
+
+    async def _scene(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> Scene:
+        keys = await ledger_actions.known_keys(tx, {p.key for p in proposals})
+        claims = await ledger_actions.held(tx, {c.resource for p in proposals for c in p.claims})
+        makers = {p.user_id for p in proposals if p.kind == "task.create"}
+        a, t = table(Action).c, table(Task).c
+        holders = await ledger_actions.load(tx, self._vault, a.id.in_({holder for holder, _ in claims}))
+        for user_id in sorted(makers):
+            open_creates = (a.user_id == user_id, a.kind == "task.create", a.state.in_(sorted(ledger_actions._OPEN)))
+            holders += await ledger_actions.load(tx, self._vault, *open_creates, limit=5000)
+        status = t.status.in_(("pending", "in_progress"))
+        tasks = await tx.execute(select(table(Task)).where(t.user_id.in_(makers), status)) if makers else None
+        rows = [dict(row) for row in tasks.mappings()] if tasks else []
+        return Scene(keys, {h.id: h for h in holders}, claims, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    id: str
+    title: str
+    root: str
+    action: str
+    is_task: bool
+
+
+def _nearest(wanted: TaskCreate, user_id: str, scene: Scene) -> tuple[_Candidate | None, float]:
+    best: _Candidate | None = None
+    score = 0.0
+    for candidate in _candidates(wanted.assignee, user_id, scene):
+        alike = fuzz.token_sort_ratio(wanted.action, candidate.action, score_cutoff=PERHAPS_SAME_TASK)
+        if alike > score and _numbers(wanted.action) == _numbers(candidate.action):
+            best, score = candidate, alike
+    return best, score
+
+
+def _numbers(action: str) -> set[str]:
+    """Return the words with digits: invoice 17 is not invoice 18, however alike the rest is."""
+    return {word for word in action.split() if any(c.isdigit() for c in word)}
+
+
+def _candidates(assignee: str, user_id: str, scene: Scene) -> list[_Candidate]:
+    tasks = [
+        _Candidate(t["id"], t["title"], t["root"], t["normalised"] or t["title"].casefold(), True)
+        for t in scene.tasks
+        if t["user_id"] == user_id and t["assignee"] == assignee
+    ]
+    proposed = []
+    for other in scene.actions.values():
+        if other.kind == "task.create" and other.state.holds_claims and other.user_id == user_id:
+            made = TaskCreate.model_validate(other.arguments)
+            if made.assignee == assignee:
+                proposed.append(_Candidate(other.id, made.title, made.root, made.action, False))
+    return tasks + proposed
+
+
+async def merge_into_task(
+    tx: AsyncConnection, vault: Vault, task: dict[str, Any], others: Sequence[TaskCreate]
+) -> None:
+    """Keep the sources and reasons of the same wish, its earliest due date and its highest priority."""
+    user_id = task["user_id"]
+    ranks = ["urgent", "high", "normal", "low"]
+    sources = [SourceRef.model_validate(s) for s in task["sources"] or []]
+    reasons: list[str] = vault.open(user_id, task["reasons"]) or []
+    for other in others:
+        sources += [s for s in other.sources if s not in sources]
+        reasons += [r for r in other.reasons if r not in reasons]
+        task["due_date"] = min((d for d in (task["due_date"], other.due) if d), default=None)
+        task["priority"] = min(task["priority"], other.priority.value, key=ranks.index)
+    task["sources"] = [s.model_dump() for s in sources]
+    task["reasons"] = vault.seal(user_id, reasons)
+    task["version"] += 1
+    changed = {name: task[name] for name in ("sources", "reasons", "due_date", "priority", "version")}
+    t = table(Task)
+    await tx.execute(t.update().where(t.c.id == task["id"]).values(**changed))
+
+
+def _supersede(action: ActionRecord, other: ActionRecord, rule: str, why: str) -> Ruling:
+    return Ruling(
+        kind="thread" if action.kind.startswith("mail.") else "stale",
+        resource=action.claims[0].resource,
+        verdict="superseded",
+        rule=rule,
+        state=action.state,
+        other=other.id,
+        why=f"{why} The earlier proposal is dropped.",
+        otherwise="The earlier proposal would have stood beside the new one.",
+        supersedes=True,
+    )
+
+
+def _ask(
+    action: ActionRecord, other: ActionRecord, kind: str, rule: str, why: str, options: tuple[str, ...] = ()
+) -> Ruling:
+    return Ruling(
+        kind=kind,
+        resource=action.claims[0].resource,
+        verdict="ask",
+        rule=rule,
+        state=ActionState.AWAITING_APPROVAL,
+        other=other.id,
+        why=f"{why} You decide.",
+        otherwise=f"{action.kind} would have gone the usual way.",
+        options=options or ("Keep the earlier one", "Take this one instead", "Drop both"),
+    )
+
+
+def _title(action: ActionRecord) -> str:
+    a = action.arguments
+    return str(a.get("title") or a.get("subject") or a.get("path") or CATALOGUE[action.kind].name)
+
+
+def _verdict(action: ActionRecord, ruling: Ruling, scene: Scene) -> VerdictRecord:
+    other = scene.actions.get(ruling.other)
+    task = next((t for t in scene.tasks if t["id"] == ruling.other), None)
+    theirs = {"id": ruling.other, "title": _title(other) if other else (task or {}).get("title", "")}
+    theirs["by"] = other.proposed_by if other else "the task list"
+    return VerdictRecord(
+        id=stable_id("verdict", action.id, ruling.rule, ruling.other),
+        user_id=action.user_id,
+        run_id=action.run_id,
+        action_id=action.id,
+        kind=ruling.kind,
+        resource=ruling.resource,
+        verdict=ruling.verdict,
+        rule=ruling.rule,
+        parties=[{"id": action.id, "title": _title(action), "by": action.proposed_by}, theirs],
+        why=ruling.why,
+        otherwise=ruling.otherwise,
+        options=list(ruling.options),
+        created_at=datetime.now(UTC),
+    )

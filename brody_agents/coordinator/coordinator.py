@@ -1,0 +1,438 @@
+"""The coordinator and its turn: decode, drop, expire, handle, judge, commit once, publish, acknowledge.
+
+A turn commits the outcomes that are ready; a handler that still runs joins a later turn. All that a handler put
+out is committed in one transaction, together with the fact that its message was handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.action import ActionState, AgentAction, action_id, idempotency_key
+from brody_agents.communication.bus.base import Bus, Entry
+from brody_agents.communication.context_sharing import LaneContext, SharedValues
+from brody_agents.communication.message_protocol import AgentMessage, decode, encode
+from brody_agents.context import Proposal
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, MakeContext
+from brody_agents.coordinator.outbox import Outbox
+from brody_agents.coordinator.progress import RunBook
+from brody_agents.errors import BusUnavailable, ProtocolError
+from brody_agents.ledger import messages as backlog
+from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.dead_letters import Burial, bury
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.messages import Standing, Stored, digest_of
+from brody_agents.policy import audit
+from brody_agents.policy.audit import AuditEvent
+from brody_agents.policy.rules import judge
+from brody_agents.registry import Registry
+
+POLL = 1.0
+"""Seconds between looks at the backlog for what the wake-ups missed."""
+
+
+@dataclass(slots=True)
+class OpenMessage:
+    """A message under way: its entries on the bus and the agents that it still has to reach."""
+
+    message: AgentMessage
+    waiting: set[str]
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one transaction has written, for what follows it."""
+
+    settled: list[Finished] = field(default_factory=list)
+    lost: list[Finished] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    outgoing: list[Stored] = field(default_factory=list)
+    actions: list[ActionRecord] = field(default_factory=list)
+    completed: set[str] = field(default_factory=set)
+
+
+class Coordinator:
+    """Work the messages off; one of them works on a home at a time."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        bus: Bus,
+        registry: Registry,
+        shared: SharedValues,
+        resolver: ConflictResolver,
+        runs: RunBook,
+        make_context: MakeContext,
+        wake_executor: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._bus = bus
+        self._registry = registry
+        self._shared = shared
+        self._resolver = resolver
+        self._runs = runs
+        self._make_context = make_context
+        self._wake_executor = wake_executor
+        self.outbox = Outbox(ledger, bus)
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._open: dict[str, OpenMessage] = {}
+        self._ready: list[Finished] = []
+        self._something = asyncio.Event()
+        self._reading: asyncio.Task[list[Entry]] | None = None
+
+    async def run(self) -> None:
+        """Take turns until cancelled."""
+        try:
+            await self.outbox.fill(sweep=True)
+            while True:
+                await self.turn()
+        finally:
+            await self._stop()
+
+    async def turn(self) -> None:
+        """Take one turn."""
+        entries = await self._arrivals()
+        deliveries = await self._admit(entries)
+        self._dispatch(deliveries)
+        finished = self._take_ready()
+        if finished:
+            turn = await self._commit(finished)
+            await self._after(turn)
+        await self.outbox.fill(sweep=not entries and not finished)
+
+    def wake(self) -> None:
+        """Have the next turn begin now."""
+        self._something.set()
+
+    async def propose(self, action: AgentAction, user_id: str) -> ActionRecord:
+        """Settle an action that came from outside any message, in the user's name."""
+        record = self._record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
+        async with self._ledger.write() as tx:
+            await self._resolver.settle(tx, [record])
+            await audit.append(tx, [_proposed(record)])
+        self._wake_executor()
+        return record
+
+    # -- in -----------------------------------------------------------------------------------------
+
+    async def _arrivals(self) -> list[Entry]:
+        """Return new entries as soon as there are some, or none as soon as an outcome is ready."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._bus.read(timeout=POLL), name="bus read")
+        if not self._ready:
+            ready = asyncio.create_task(self._something.wait(), name="outcome ready")
+            await asyncio.wait({self._reading, ready}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+        else:
+            await asyncio.sleep(0)
+        self._something.clear()
+        if not self._reading.done():
+            return []
+        reading, self._reading = self._reading, None
+        return reading.result()
+
+    async def _admit(self, entries: Sequence[Entry]) -> list[Delivery]:
+        """Decode entries, drop what is handled or under way, and bury what goes nowhere."""
+        arrived = await self._decoded(entries)
+        foreign = [m for m, _ in arrived if not self.outbox.knows(m.id) and m.id not in self._open]
+        standing = await self._standing(foreign, {m.id: e for m, e in arrived})
+        deliveries: list[Delivery] = []
+        burials: list[Burial] = []
+        for message, entry in arrived:
+            deliveries += await self._admitted(message, entry, standing.get(message.id), burials)
+        if burials:
+            await self._bury(burials)
+        return deliveries
+
+    async def _decoded(self, entries: Sequence[Entry]) -> list[tuple[AgentMessage, Entry]]:
+        decoded, burials = [], []
+        for entry in entries:
+            try:
+                decoded.append((decode(entry.data, self._registry.payloads), entry))
+            except ProtocolError as error:
+                burials.append(Burial(user_id=NOBODY, code=error.code, reason=str(error), body=error.data))
+        if burials:
+            await self._bury(burials)
+            await self._bus.acknowledge([e for e in entries if all(e is not d for _, d in decoded)])
+        return decoded
+
+    async def _standing(self, foreign: Sequence[AgentMessage], entries: dict[str, Entry]) -> dict[str, Standing]:
+        """Ask the ledger for messages that this process did not publish; adopt, untrusted, what it does not have."""
+        if not foreign:
+            return {}
+        await self._ledger.ensure_users({m.user_id for m in foreign})
+        async with self._ledger.read() as tx:
+            standing = await backlog.standing(tx, {m.id for m in foreign})
+        unknown = [m.untrusted() for m in foreign if m.id not in standing]
+        if unknown:
+            async with self._ledger.write() as tx:
+                await backlog.write(tx, list({m.id: m for m in unknown}.values()))
+        standing |= {m.id: Standing(digest_of(entries[m.id].data), open=True) for m in unknown}
+        return standing
+
+    async def _admitted(
+        self, message: AgentMessage, entry: Entry, standing: Standing | None, burials: list[Burial]
+    ) -> list[Delivery]:
+        if message.id in self._open:  # a second copy on the bus
+            self._open[message.id].entries.append(entry)
+            return []
+        if standing is not None and standing.digest != digest_of(entry.data):
+            await self._bus.acknowledge([entry])
+            burials.append(_burial(message, "id_taken", "Another message has this id.", body=entry.data))
+            return []
+        if standing is not None and not standing.open:
+            await self._bus.acknowledge([entry])
+            return []
+        if message.not_before is not None and message.not_before > datetime.now(UTC):
+            await self._bus.acknowledge([entry])
+            self.outbox.closed([message.id])
+            return []
+        return await self._opened(message, entry, standing.done if standing else set(), burials)
+
+    async def _opened(
+        self, message: AgentMessage, entry: Entry, done: set[str], burials: list[Burial]
+    ) -> list[Delivery]:
+        self.outbox.arrived(message.id, message.user_id)
+        route = self._registry.route(message)
+        agents = [name for name in route.agents if name not in done]
+        self._open[message.id] = OpenMessage(message, set(agents), [entry])
+        if message.deadline is not None and message.deadline <= datetime.now(UTC):
+            burials += [_burial(message, "expired", "Its deadline had passed.", agent=a) for a in agents or [""]]
+            agents = []
+        elif route.code and message.recipient not in done:
+            burials.append(_burial(message, route.code, route.reason, agent=message.recipient))
+        if not agents:
+            self._finish(Finished(NO_LANE, 0, [Delivery(message, "")]))
+        return [Delivery(message, name) for name in agents]
+
+    def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._lane(delivery.message.user_id, delivery.agent).put(delivery)
+
+    def _lane(self, user_id: str, agent: str) -> Lane:
+        lane = self._lanes.get((user_id, agent))
+        if lane is None:
+            values = LaneContext(self._shared, user_id)
+            lane = Lane(user_id, self._registry.agents[agent], values, self._make_context, self._finish)
+            self._lanes[user_id, agent] = lane
+        return lane
+
+    def _finish(self, finished: Finished) -> None:
+        self._ready.append(finished)
+        self._something.set()
+
+    def _take_ready(self) -> list[Finished]:
+        """Return the outcomes that are ready; void ones, which came after a lost race, go round again."""
+        ready, self._ready = self._ready, []
+        void = [f for f in ready if f.lane is not NO_LANE and f.epoch != f.lane.epoch]
+        self._repeat(void)
+        return [f for f in ready if f not in void]
+
+    # -- the transaction ----------------------------------------------------------------------------
+
+    async def _commit(self, finished: Sequence[Finished]) -> Turn:
+        """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
+        turn = Turn()
+        async with self._ledger.write() as tx:
+            await self._settle_context(tx, finished, turn)
+            judged = [p for f in turn.settled for p in self._judged(f)]
+            turn.actions = await self._resolver.settle(tx, judged)
+            turn.outgoing = await backlog.write(tx, [m for f in turn.settled for m in f.outcome.messages])
+            for f in turn.settled:
+                for write in f.outcome.writes:
+                    await write(tx)
+            await self._mark(tx, turn)
+            await audit.append(tx, [*map(_proposed, turn.actions), *_failed(turn.settled)])
+            following = await self._runs.advance(tx, _runs(turn.settled))
+            turn.outgoing += await backlog.write(tx, following.messages)
+            turn.completed = following.completed
+        return turn
+
+    async def _settle_context(self, tx: AsyncConnection, finished: Sequence[Finished], turn: Turn) -> None:
+        """Sort out what was handled before, what lost a race on shared context, and what won."""
+        done = await backlog.done(tx, {d.message.id for f in finished for d in f.deliveries})
+        fresh = [f for f in finished if not all((d.message.id, d.agent) in done for d in f.deliveries)]
+        turn.settled = [Finished(f.lane, f.epoch, f.deliveries) for f in finished if f not in fresh]
+        won = await self._shared.settle(tx, [(_user(f), _agent(f), f.outcome) for f in fresh])
+        lost_lanes: set[int] = set()
+        for f, ok in zip(fresh, won, strict=True):
+            if f.lane is not NO_LANE and (not ok or id(f.lane) in lost_lanes):
+                lost_lanes.add(id(f.lane))
+                self._lose(f, turn)
+            else:
+                turn.settled.append(f)
+
+    def _lose(self, finished: Finished, turn: Turn) -> None:
+        for delivery in finished.deliveries:
+            delivery.races += 1
+        if finished.deliveries[0].races < ATTEMPTS:
+            turn.lost.append(finished)
+            return
+        failure = Failure("context_conflict", f"Shared context changed under it {ATTEMPTS} times.")
+        turn.settled.append(Finished(finished.lane, finished.epoch, finished.deliveries, failure=failure))
+
+    def _judged(self, finished: Finished) -> list[ActionRecord]:
+        return [self._judge(p, finished) for p in finished.outcome.proposals]
+
+    def _judge(self, proposal: Proposal, finished: Finished) -> ActionRecord:
+        """Label and judge a proposal: whether it may be done, waits for the person, or is only recorded."""
+        because = proposal.because
+        return self._record(
+            proposal.action,
+            _agent(finished),
+            because.user_id,
+            cause=proposal.action.cause or because.id,
+            message_id=because.id,
+            run_id=because.run_id,
+            provenance={"": proposal.provenance.model_dump(mode="json")},
+        )
+
+    def _record(
+        self, action: AgentAction, by: str, user_id: str, *, cause: str, run_id: str | None = None, **more: Any
+    ) -> ActionRecord:
+        kind, arguments = action.checked()
+        key = idempotency_key(user_id, action.kind, kind.target(arguments), cause, action.redo_of)
+        judgement = judge(kind, self._runs.autonomy(run_id))
+        now = datetime.now(UTC)
+        return ActionRecord(
+            id=action_id(key),
+            key=key,
+            user_id=user_id,
+            run_id=run_id,
+            kind=action.kind,
+            arguments=arguments.model_dump(mode="json", exclude_unset=True),
+            state=judgement.state,
+            reason=judgement.reason,
+            why=action.why,
+            proposed_by=by,
+            cause=cause,
+            priority=action.priority.rank,
+            deadline=action.deadline,
+            confidence=action.confidence,
+            redo_of=action.redo_of,
+            created_at=now,
+            updated_at=now,
+            claims=tuple(kind.claims(user_id, arguments)),
+            **more,
+        )
+
+    async def _mark(self, tx: AsyncConnection, turn: Turn) -> None:
+        """Write what is handled, what is dead, and which messages are closed by it."""
+        handled, burials = [], []
+        remaining: defaultdict[str, set[str]] = defaultdict(set)
+        for f in turn.settled:
+            for d in f.deliveries:
+                remaining[d.message.id].add(d.agent)
+                if f.failure:
+                    burials.append(_burial(d.message, f.failure.code, f.failure.reason, agent=d.agent))
+                elif d.agent:
+                    handled.append((d.message.id, d.agent))
+        await backlog.mark_handled(tx, handled)
+        await bury(tx, self._ledger.vault, burials)
+        turn.closed = [i for i, agents in remaining.items() if self._open[i].waiting <= agents]
+        await backlog.close(tx, turn.closed)
+
+    # -- out ----------------------------------------------------------------------------------------
+
+    async def _after(self, turn: Turn) -> None:
+        """Let Redis, the bus and the waiting know what was committed."""
+        await self._follow(turn)
+        for f in turn.settled:
+            for d in f.deliveries:
+                self._open[d.message.id].waiting.discard(d.agent)
+            if f.lane is not NO_LANE:
+                f.lane.settled(f)
+        self._repeat(turn.lost)
+        entries = [e for i in turn.closed for e in self._open.pop(i).entries]
+        self.outbox.closed(turn.closed)
+        await self.outbox.publish(turn.outgoing)
+        await self._bus.acknowledge(entries)
+        self._runs.note(turn.completed, closed=turn.closed)
+        if any(a.state is ActionState.APPROVED for a in turn.actions):
+            self._wake_executor()
+        if len(self._lanes) > 4096:
+            self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.idle}
+
+    async def _follow(self, turn: Turn) -> None:
+        updates = [(_user(f), u) for f in turn.settled for u in f.outcome.updates.values()]
+        with suppress(BusUnavailable):  # the ledger has them; a stale live copy only costs its reader a race
+            await self._shared.follow(updates)
+
+    def _repeat(self, lost: Sequence[Finished]) -> None:
+        lanes: defaultdict[int, list[Finished]] = defaultdict(list)
+        for f in lost:
+            lanes[id(f.lane)].append(f)
+        for group in lanes.values():
+            lane = group[0].lane
+            if group[0].epoch == lane.epoch:
+                lane.epoch += 1
+            lane.again(group)
+
+    async def _bury(self, burials: Sequence[Burial]) -> None:
+        await self._ledger.ensure_users({b.user_id for b in burials})
+        async with self._ledger.write() as tx:
+            await bury(tx, self._ledger.vault, burials)
+
+    async def _stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
+
+
+OUTSIDE = "user"
+"""The proposer of actions that come from no agent."""
+NOBODY = "nobody"
+"""The user under whom bytes are kept that do not say whose they are."""
+NO_LANE: Any = None
+"""The lane of messages that go to nobody."""
+
+
+def _burial(message: AgentMessage, code: str, reason: str, *, agent: str = "", body: bytes = b"") -> Burial:
+    return Burial(
+        user_id=message.user_id,
+        code=code,
+        reason=reason,
+        body=body or encode(message),
+        message_id=message.id,
+        agent=agent,
+        message_type=message.message_type,
+        run_id=message.run_id,
+    )
+
+
+def _user(finished: Finished) -> str:
+    return finished.deliveries[0].message.user_id
+
+
+def _agent(finished: Finished) -> str:
+    return finished.deliveries[0].agent
+
+
+def _runs(settled: Sequence[Finished]) -> set[str]:
+    return {d.message.run_id for f in settled for d in f.deliveries if d.message.run_id}
+
+
+def _proposed(action: ActionRecord) -> AuditEvent:
+    return AuditEvent(action.user_id, action.id, f"{action.kind} {action.state}", action.arguments)
+
+
+def _failed(settled: Sequence[Finished]) -> list[AuditEvent]:
+    return [
+        AuditEvent(d.message.user_id, d.message.id, f"dead letter {f.failure.code}", f.failure.reason)
+        for f in settled
+        if f.failure
+        for d in f.deliveries
+    ]

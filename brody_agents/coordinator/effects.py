@@ -1,0 +1,147 @@
+"""Effects on the ledger's own things: tasks and notifications. They share the transaction that records them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.action import CATALOGUE
+from brody_agents.arguments import Notify, TaskCreate, TaskMerge, TaskTarget, TaskUpdate
+from brody_agents.communication.message_protocol import stable_id
+from brody_agents.coordinator.conflict_resolver import merge_into_task
+from brody_agents.errors import NotFound, Stale
+from brody_agents.ledger.actions import ActionRecord, merged_into
+from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.tables import Note, Task
+from brody_agents.ledger.vault import Vault
+
+_T = table(Task)
+
+Effect = Callable[[AsyncConnection, Vault, ActionRecord, Any], Awaitable[dict[str, Any]]]
+
+
+async def apply(tx: AsyncConnection, vault: Vault, action: ActionRecord) -> dict[str, Any]:
+    """Carry out an action and return its result; raises what the effect raises."""
+    arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
+    return await EFFECTS[action.kind](tx, vault, action, arguments)
+
+
+async def create_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskCreate) -> dict[str, Any]:
+    """Add a task; what was merged into its proposal comes with it."""
+    task_id = stable_id("task", action.id)
+    first = a.sources[0] if a.sources else None
+    row = {
+        "id": task_id,
+        "user_id": action.user_id,
+        "title": a.title,
+        "description": vault.seal(action.user_id, a.description),
+        "priority": a.priority.value,
+        "status": "pending",
+        "due_date": a.due,
+        "source_type": first.type if first else "manual",
+        "source_id": first.id if first else None,
+        "ai_generated": True,
+        "created_at": datetime.now(UTC),
+        "completed_at": None,
+        "sources": [s.model_dump() for s in a.sources],
+        "reasons": vault.seal(action.user_id, a.reasons),
+        "assignee": a.assignee,
+        "root": a.root,
+        "normalised": a.normalised,
+        "version": 1,
+    }
+    await tx.execute(insert_new(tx, Task), [row])
+    merged = await merged_into(tx, vault, [action.id])
+    if merged:
+        await merge_into_task(tx, vault, row, [TaskCreate.model_validate(m.arguments) for m in merged])
+    return {"task_id": task_id}
+
+
+async def update_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskUpdate) -> dict[str, Any]:
+    """Change a task; a version that was given must still be the task's."""
+    task = await _task(tx, action.user_id, a.task_id, a.version)
+    new: dict[str, Any] = {
+        name: value for name, value in (("title", a.title), ("due_date", a.due), ("status", a.status)) if value
+    }
+    if a.priority is not None:
+        new["priority"] = a.priority.value
+    if a.status == "completed":
+        new["completed_at"] = datetime.now(UTC)
+    known = task["sources"] or []
+    new["sources"] = known + [s.model_dump() for s in a.add_sources if s.model_dump() not in known]
+    reasons = vault.open(action.user_id, task["reasons"]) or []
+    new["reasons"] = vault.seal(action.user_id, reasons + [r for r in a.reasons if r not in reasons])
+    await _write(tx, task, new)
+    return {"task_id": a.task_id, "version": task["version"] + 1}
+
+
+async def complete_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskTarget) -> dict[str, Any]:
+    """Mark a task as done."""
+    task = await _task(tx, action.user_id, a.task_id, a.version)
+    await _write(tx, task, {"status": "completed", "completed_at": datetime.now(UTC)})
+    return {"task_id": a.task_id}
+
+
+async def merge_tasks(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskMerge) -> dict[str, Any]:
+    """Put one task into another, which keeps the sources of both."""
+    goes, stays = [await _task(tx, action.user_id, i, None) for i in (a.task_id, a.into)]
+    wish = TaskCreate(
+        title=goes["title"],
+        priority=goes["priority"],
+        due=goes["due_date"],
+        sources=goes["sources"] or [],
+        reasons=vault.open(action.user_id, goes["reasons"]) or [],
+    )
+    await merge_into_task(tx, vault, stays, [wish])
+    await _write(tx, goes, {"status": "cancelled"})
+    return {"task_id": a.into}
+
+
+async def delete_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskTarget) -> dict[str, Any]:
+    """Take a task off the list."""
+    task = await _task(tx, action.user_id, a.task_id, a.version)
+    await tx.execute(_T.delete().where(_T.c.id == task["id"]))
+    return {"task_id": a.task_id}
+
+
+async def notify(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: Notify) -> dict[str, Any]:
+    """Leave a word for the person."""
+    row = {
+        "id": stable_id("notification", action.id),
+        "user_id": action.user_id,
+        "run_id": action.run_id,
+        "text": vault.seal(action.user_id, a.text),
+        "level": a.level,
+        "about": a.about,
+        "created_at": datetime.now(UTC),
+    }
+    await tx.execute(insert_new(tx, Note), [row])
+    return {"notification_id": row["id"]}
+
+
+EFFECTS: Mapping[str, Effect] = {
+    "task.create": create_task,
+    "task.update": update_task,
+    "task.complete": complete_task,
+    "task.merge": merge_tasks,
+    "task.delete": delete_task,
+    "notify": notify,
+}
+"""What the executor can carry out so far."""
+
+
+async def _task(tx: AsyncConnection, user_id: str, task_id: str, version: int | None) -> dict[str, Any]:
+    row = (await tx.execute(select(_T).where(_T.c.id == task_id, _T.c.user_id == user_id))).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no task {task_id}.")
+    if version is not None and row["version"] != version:
+        raise Stale(f"Task {task_id} has changed since it was read.")
+    return dict(row)
+
+
+async def _write(tx: AsyncConnection, task: dict[str, Any], new: dict[str, Any]) -> None:
+    await tx.execute(update(_T).where(_T.c.id == task["id"]).values(**new, version=task["version"] + 1))

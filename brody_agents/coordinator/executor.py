@@ -1,0 +1,139 @@
+"""The executor: carry out approved actions, each exactly once, and tell the proposer.
+
+What it can carry out so far lies in the ledger itself, so intent, effect and result are one transaction; after a
+crash the action is either still approved or done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.action import ActionResult, ActionState, AgentAction, action_id, idempotency_key
+from brody_agents.communication import payloads
+from brody_agents.communication.context_sharing import current
+from brody_agents.communication.message_protocol import (
+    COORDINATOR,
+    AgentMessage,
+    Origin,
+    Provenance,
+    new_context,
+    stable_id,
+)
+from brody_agents.coordinator import effects
+from brody_agents.coordinator.progress import RunBook
+from brody_agents.errors import BrodyError
+from brody_agents.ledger import actions, messages
+from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import Action
+from brody_agents.policy import audit
+from brody_agents.policy.audit import AuditEvent
+from brody_agents.registry import Registry
+
+BATCH = 256
+POLL = 1.0
+Publish = Callable[[Sequence[Stored]], Awaitable[None]]
+
+
+class Executor:
+    """Work off the approved actions."""
+
+    def __init__(self, ledger: Ledger, registry: Registry, runs: RunBook, publish: Publish) -> None:
+        self._ledger = ledger
+        self._registry = registry
+        self._runs = runs
+        self._publish = publish
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have it look now."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Carry out actions until cancelled."""
+        while True:
+            self._wanted.clear()
+            while await self.carry_out():
+                pass
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), POLL)
+
+    async def carry_out(self) -> int:
+        """Carry out the oldest approved actions and return how many there were."""
+        a = table(Action).c
+        wanted = (a.state == ActionState.APPROVED, a.kind.in_(sorted(effects.EFFECTS)))
+        async with self._ledger.read() as tx:
+            users = {found.user_id for found in await tx.execute(table(Action).select().where(*wanted).limit(BATCH))}
+        if not users:
+            return 0
+        await self._ledger.ensure_users(users)
+        async with self._ledger.write() as tx:
+            approved = await actions.load(tx, self._ledger.vault, *wanted, a.user_id.in_(users), limit=BATCH)
+            ended = [await self._carried_out(tx, action) for action in approved]
+            await actions.move(tx, self._ledger.vault, ended)
+            await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
+            stored = await messages.write(tx, [_result(e) for e in ended if self._wants_result(e)])
+            following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id})
+            stored += await messages.write(tx, following.messages)
+        await self._publish(stored)
+        self._runs.note(following.completed, closed=())
+        return len(ended)
+
+    async def _carried_out(self, tx: AsyncConnection, action: ActionRecord) -> ActionRecord:
+        try:
+            async with tx.begin_nested():
+                result = await effects.apply(tx, self._ledger.vault, action)
+        except BrodyError as error:
+            return action.moved(ActionState.FAILED, str(error), fence=action.fence + 1)
+        return action.moved(ActionState.DONE, action.reason, fence=action.fence + 1, result=result)
+
+    def _wants_result(self, action: ActionRecord) -> bool:
+        agent = self._registry.agents.get(action.proposed_by)
+        return agent is not None and payloads.ActionResult in agent.handlers
+
+
+def _result(action: ActionRecord) -> AgentMessage:
+    return AgentMessage(
+        id=stable_id("action-result", action.id, action.state),
+        sender=COORDINATOR,
+        recipient=action.proposed_by,
+        payload=payloads.ActionResult(
+            action_id=action.id,
+            kind=action.kind,
+            state=action.state.value,
+            reason=action.reason,
+            result=action.result or {},
+        ),
+        context=new_context(action.user_id),
+        causation_id=action.message_id,
+        run_id=action.run_id,
+        provenance={"": Provenance(origin=Origin.SELF)},
+    )
+
+
+class ActionExecutor:
+    """Have an action carried out from an agent's own code.
+
+    Inside a handler, ``execute`` records a proposal and returns its state: the coordinator decides, once the
+    handler has ended. Outside of one, a small in-memory ``Brody`` serves it and no disk is touched.
+    """
+
+    async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
+        """Return what became of the action; raise ``UnknownAction`` or ``InvalidArguments``."""
+        context = current.get()
+        if context is None:
+            from brody_agents.brody import Brody
+
+            async with Brody(home=None, agents=[]) as brody:
+                return await brody.execute(action, user_id=user_id)
+        context.propose(action)
+        kind, arguments = action.checked()
+        cause = action.cause or context.message.id
+        key = idempotency_key(context.user_id, action.kind, kind.target(arguments), cause, action.redo_of)
+        return ActionResult(action_id=action_id(key), kind=action.kind, state=ActionState.PROPOSED)

@@ -1,0 +1,191 @@
+"""The errors of Brody Agents: one root, branches by who must act, retryable apart from terminal.
+
+Every error carries a stable ``code`` (for programs), says *what* happened and the *remedy* (for people).
+A retryable error may be tried again unchanged; a terminal one fails again until somebody acts.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BrodyError(Exception):
+    """Be the root of all errors of this package."""
+
+    code: ClassVar[str] = "brody_error"
+    remedy: str = ""
+
+    def __init__(self, what: str, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        if remedy is not None:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}".rstrip()
+
+
+class Retryable(BrodyError):
+    """The same call may succeed later."""
+
+    code = "retryable"
+
+
+class Terminal(BrodyError):
+    """The same call fails until somebody changes something."""
+
+    code = "terminal"
+
+
+# -- the caller must act ------------------------------------------------------------------------------
+
+
+class ConfigurationError(Terminal):
+    """A setting, a source word or an argument is wrong."""
+
+    code = "configuration"
+
+
+class UnknownSource(ConfigurationError):
+    """The word before the colon of an account names no provider."""
+
+    code = "unknown_source"
+
+
+class SourceNotFound(ConfigurationError):
+    """The place that an account names does not exist or is of the wrong type."""
+
+    code = "source_not_found"
+
+
+class UnknownPlaybook(ConfigurationError):
+    """No playbook has this name."""
+
+    code = "unknown_playbook"
+
+
+class NotFound(Terminal):
+    """Nothing has this id."""
+
+    code = "not_found"
+
+
+class HomeBusy(Retryable):
+    """Another process works on the same home."""
+
+    code = "home_busy"
+    remedy = "Wait until it has ended, or use another --home."
+
+
+# -- the protocol ------------------------------------------------------------------------------------
+
+
+class ProtocolError(Terminal):
+    """Bytes are not a message; ``path`` is the JSON path of the fault, ``data`` the bytes themselves."""
+
+    code = "protocol"
+
+    def __init__(self, code: str, path: str, data: bytes, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.code = code  # type: ignore[misc]  # narrower than the class: the codes of the wire format
+        self.path = path
+        self.data = data
+
+    def __reduce__(self) -> tuple[type[ProtocolError], tuple[str, str, bytes, str]]:
+        return type(self), (self.code, self.path, self.data, self.what.removeprefix(f"{self.path}: "))
+
+
+# -- the agent's author must act ---------------------------------------------------------------------
+
+
+class AgentDefinitionError(Terminal, TypeError):
+    """A handler's signature does not say what it handles."""
+
+    code = "agent_definition"
+
+
+class UnknownAction(Terminal):
+    """No action kind of the catalogue has this name."""
+
+    code = "unknown_action"
+
+
+class InvalidArguments(Terminal):
+    """The arguments of an action do not fit its kind."""
+
+    code = "invalid_arguments"
+
+
+class HandlerFailed(Terminal):
+    """A handler raised; the message goes to the dead letters."""
+
+    code = "handler_failed"
+
+
+class ContextConflict(Retryable):
+    """Somebody else changed a shared context value after it was read."""
+
+    code = "context_conflict"
+
+
+# -- the provider, or who runs it, must act -----------------------------------------------------------
+
+
+class ProviderError(Terminal):
+    """An account refuses for good."""
+
+    code = "provider"
+
+
+class ProviderUnavailable(Retryable):
+    """An account cannot be reached, or is locked, just now."""
+
+    code = "provider_unavailable"
+
+
+class SourceLocked(ProviderUnavailable):
+    """Another program holds the lock of a local mailbox."""
+
+    code = "source_locked"
+    remedy = "Close the program that holds it, or try again later."
+
+
+class Stale(Retryable):
+    """The item changed since it was read (HTTP 412): read again, plan again."""
+
+    code = "stale"
+
+
+class ItemUnreadable(ProviderError):
+    """One item cannot be read or parsed; it goes to the dead letters and the rest goes on."""
+
+    code = "item_unreadable"
+
+
+# -- the ledger --------------------------------------------------------------------------------------
+
+
+class LedgerError(Terminal):
+    """The ledger cannot be used as it is."""
+
+    code = "ledger"
+
+
+class HomeTooNew(LedgerError):
+    """The home was written by a newer version of this package."""
+
+    code = "home_too_new"
+    remedy = "Upgrade brody-agents, or use another --home."
+
+
+class LedgerFull(Retryable):
+    """The disk is full; nothing of the transaction was written."""
+
+    code = "disk_full"
+    remedy = "Free some space and run again; the run goes on where it stopped."
+
+
+class BusUnavailable(Retryable):
+    """Redis or Valkey cannot be reached."""
+
+    code = "bus_unavailable"

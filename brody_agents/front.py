@@ -1,0 +1,248 @@
+"""What the commands do: open a ``Brody``, call it, print the answer as text or JSON."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from brody_agents.brody import Brody
+from brody_agents.proactive.playbooks.rendering import show_brief
+from brody_agents.registry import Registry
+
+DEMO_USER = "mira"
+DEMO_ZONE = "Europe/Berlin"
+DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+async def run_playbook(
+    home: Path, playbook: str, accounts: Mapping[str, Any], options: dict[str, Any], *, json: bool
+) -> None:
+    """Run a playbook and print its brief; the progress bar goes to standard error."""
+    async with Brody(home=home, accounts=accounts) as brody:
+        for failure in brody.left_out:
+            _err.print(f"brody: {failure.name} was left out: {failure.reason}", markup=False)
+        with _progress() as report:
+            brief = await brody.run(playbook, progress=report, **options)
+    if json:
+        print(brief.as_json())
+    else:
+        show_brief(_out, brief)
+
+
+def _progress() -> Any:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}"))
+    return _Report(Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal))
+
+
+class _Report:
+    """Show what a run does while it does it."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Report:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=total)
+        self._bar.update(self._tasks[stage], completed=done, total=total)
+
+
+async def run_demo(home: Path | None, *, json: bool) -> None:
+    """Prepare the sample day, in a home of its own or in one that is kept."""
+    data = demo_folder()
+    accounts = {
+        "mail": [f"eml:{data / 'mail'}"],
+        "calendar": [f"ics:{data / 'calendar'}"],
+        "files": [f"dir:{data / 'files'}"],
+        "contacts": [f"vcf:{data / 'contacts.vcf'}"],
+    }
+    options = {"user_id": DEMO_USER, "timezone": DEMO_ZONE, "now": DEMO_NOW}
+    with tempfile.TemporaryDirectory(prefix="brody-demo-") as scratch:
+        await run_playbook(home or Path(scratch), "prepare-my-day", accounts, options, json=json)
+
+
+def demo_folder() -> Path:
+    """Return the folder of the sample data, in a wheel and in a checkout."""
+    packaged = Path(str(package_files("brody_agents") / "_demo"))
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples" / "demo"
+
+
+async def list_agents(*, json: bool) -> None:
+    """Print the installed agents and the plug-ins that failed."""
+    registry = Registry.of(None)
+    rows = [
+        {
+            "name": agent.name,
+            "capabilities": list(agent.capabilities),
+            "handles": sorted(p.message_type for p in agent.handlers),
+        }
+        for agent in registry.agents.values()
+    ]
+    failed = [asdict(failure) for failure in registry.failures]
+    if json:
+        _print_json({"agents": rows, "left_out": failed})
+        return
+    _print_table(
+        ("agent", "capabilities", "handles"),
+        [[r["name"], _joined(r["capabilities"]), _joined(r["handles"])] for r in rows],
+    )
+    for failure in failed:
+        _out.print(f"left out: {failure['name']}: {failure['reason']}", markup=False, style="red")
+
+
+async def list_runs(home: Path, user: str | None, *, json: bool) -> None:
+    """Print runs."""
+    async with Brody(home=home, agents=[]) as brody:
+        found = await brody.runs.list(user)
+    if json:
+        _print_json([asdict(run) for run in found])
+        return
+    rows = [[r.id, r.playbook, r.user_id, f"{r.now.astimezone(r.zone):%Y-%m-%d %H:%M}", r.state] for r in found]
+    _print_table(("run", "playbook", "user", "now", "state"), rows)
+
+
+async def show_run(home: Path, run_id: str, *, json: bool) -> None:
+    """Print the brief of a run, or where it stands."""
+    from brody_agents.proactive.playbooks.brief import Brief
+
+    async with Brody(home=home, agents=[]) as brody:
+        run = await brody.runs.show(run_id)
+        brief = await brody.runs.brief(run_id)
+    if brief is None:
+        _print_json(asdict(run)) if json else _out.print(f"Run {run.id} is {run.state} at step {run.step}.")
+    elif json:
+        print(Brief.model_validate(brief).as_json())
+    else:
+        show_brief(_out, Brief.model_validate(brief))
+
+
+async def list_actions(home: Path, user: str | None, state: str | None, run_id: str | None, *, json: bool) -> None:
+    """Print actions."""
+    async with Brody(home=home, agents=[]) as brody:
+        found = await brody.actions.list(user, state=state, run_id=run_id)
+    if json:
+        _print_json([asdict(action) for action in found])
+        return
+    rows = [[a.id, a.kind, a.state, a.proposed_by, a.why] for a in found]
+    _print_table(("action", "kind", "state", "proposed by", "why"), rows)
+
+
+async def show_action(home: Path, action_id: str, *, json: bool) -> None:
+    """Print an action, why it was proposed, and the verdicts on it."""
+    async with Brody(home=home, agents=[]) as brody:
+        action = await brody.actions.show(await brody.actions.full_id(action_id))
+        verdicts = await brody.actions.verdicts(action.id)
+    if json:
+        _print_json(asdict(action) | {"verdicts": [asdict(v) for v in verdicts]})
+        return
+    rows = [("id", action.id), ("kind", action.kind), ("state", action.state), ("because", action.reason)]
+    rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
+    rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
+    rows += [("comes from", _shown(action.provenance)), ("result", _shown(action.result))]
+    for v in verdicts:
+        rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
+        rows += [("options", "; ".join(v.options))] if v.options else []
+    _print_table(("", ""), rows)
+
+
+async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bool) -> None:
+    """Print dead letters."""
+    async with Brody(home=home, agents=[]) as brody:
+        found = await brody.dead_letters.list(user, replayed=replayed)
+    if json:
+        _print_json([_letter(letter) for letter in found])
+        return
+    rows = [[x.id, x.code, x.message_type, x.agent, x.reason] for x in found]
+    _print_table(("letter", "code", "type", "agent", "reason"), rows)
+
+
+async def show_letter(home: Path, letter_id: str, *, json: bool) -> None:
+    """Print a dead letter with its bytes."""
+    async with Brody(home=home, agents=[]) as brody:
+        letter = await brody.dead_letters.show(letter_id)
+    if json:
+        _print_json(_letter(letter))
+        return
+    _print_table(("", ""), [(name, _shown(value)) for name, value in _letter(letter).items()])
+
+
+async def replay_letter(home: Path, letter_id: str, *, json: bool) -> None:
+    """Have a dead letter handled again and say what became of it."""
+    async with Brody(home=home) as brody:
+        letter = await brody.replay(letter_id)
+        if letter.item_id is None:
+            await brody.drain()
+        again = await brody.dead_letters.show(letter_id)
+    dead = letter.item_id is None and again.replayed_at is None
+    item = letter.item_id is not None
+    said = "The next run reads the item again." if item else "It failed again." if dead else "It was handled."
+    _print_json({"id": letter_id, "replayed": not dead, "said": said}) if json else _out.print(said)
+
+
+async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None:
+    """Print what is configured, reachable and writable; raise ``SystemExit`` 1 where something is not."""
+    from brody_agents.doctor import examine
+
+    findings = await examine(home, accounts)
+    if json:
+        _print_json([asdict(f) for f in findings])
+    else:
+        rows = [["ok" if f.ok else "!!", f.subject, f.found, f.remedy] for f in findings]
+        _print_table(("", "what", "found", "what to do"), rows)
+    if not all(f.ok for f in findings):
+        raise SystemExit(1)
+
+
+def _letter(letter: Any) -> dict[str, Any]:
+    return asdict(letter) | {"body": letter.body.decode("utf-8", "backslashreplace")}
+
+
+def _joined(words: Any) -> str:
+    return ", ".join(words)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False, default=str)
+
+
+def _print_json(value: Any) -> None:
+    json_module.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_plain)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_table(columns: tuple[str, ...], rows: Any) -> None:
+    from rich.text import Text
+
+    from brody_agents.proactive.playbooks.rendering import clean
+
+    table = Table(box=None, pad_edge=False, show_header=any(columns))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(str(cell))) for cell in row))
+    _out.print(table if table.row_count else "Nothing.")

@@ -1,0 +1,1 @@
+"""Accounts of the outside world, one folder a domain."""

@@ -1,0 +1,1 @@
+"""Providers of this domain and the protocol that they implement."""

@@ -1,0 +1,93 @@
+"""Mail: the neutral form of a message and the protocol of a mail account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from brody_agents.integrations.base import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class RawMail:
+    """A message as an account holds it: RFC 5322 bytes, where it lies, and its flags.
+
+    ``key`` is the provider's key of the message, ``version`` changes whenever content, folder or flags do.
+    """
+
+    key: str
+    version: str
+    data: bytes
+    folder: str = ""
+    flags: frozenset[str] = frozenset()
+    """Of ``seen``, ``answered``, ``flagged``, ``draft``, ``sent``, ``trash``, ``spam``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox (RFC 5322, 3.4): a display name, perhaps empty, and a lower-case address."""
+
+    address: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part of a mail that is a file; ``index`` counts the message's parts in document order."""
+
+    index: int
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMail:
+    """A mail as agents read it. All text is what others wrote and is never trusted."""
+
+    message_id: str
+    """Without angle brackets; made from the content's hash where the header is missing."""
+    subject: str
+    sender: Address
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    date: datetime | None = None
+    """Aware; the Date header, else the newest Received header, else ``None``."""
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    signals: dict[str, str] = field(default_factory=dict)
+    """Headers that triage looks at, by lower-case name (see ``parsing.SIGNALS``); repeated ones joined by newline."""
+    text: str = ""
+    """The plain text of the body, HTML turned into text."""
+    reply: str = ""
+    """The part of ``text`` that the sender wrote now: quotes and signature cut."""
+    html_hidden: bool = False
+    """Whether the HTML hides text from the reader (display:none, white on white, size 0)."""
+    invite: str = ""
+    """The text/calendar part, else empty."""
+    json_ld: tuple[str, ...] = ()
+    """The application/ld+json blocks of the HTML, as text."""
+    attachments: tuple[Attachment, ...] = ()
+    size: int = 0
+
+
+class MailProvider(Provider[RawMail], Protocol):
+    """A mail account. Writes carry the version that was read and raise ``Stale`` when it has changed."""
+
+    async def fetch(self, key: str) -> RawMail:
+        """Return one message, or raise ``NotFound``."""
+
+    async def append(self, data: bytes, folder: str, flags: frozenset[str] = frozenset()) -> str:
+        """Store a message (draft, sent copy) and return its key."""
+
+    async def flag(self, key: str, add: frozenset[str], remove: frozenset[str], version: str | None) -> str:
+        """Change flags or labels of a message and return its new version."""
+
+    async def move(self, key: str, folder: str, version: str | None) -> str:
+        """Move a message to a folder and return its new key."""
+
+    async def delete(self, key: str, version: str | None) -> None:
+        """Remove a message for good."""

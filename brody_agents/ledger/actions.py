@@ -1,0 +1,266 @@
+"""Actions in the ledger: from the proposal to the end, with their claims and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.action import CATALOGUE, OPEN_STATES, ActionState, Claim
+from brody_agents.errors import NotFound
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.tables import Action, ActionClaim, Verdict
+from brody_agents.ledger.vault import Vault
+from brody_agents.policy.rules import judge
+
+_A, _C, _V = table(Action).c, table(ActionClaim).c, table(Verdict).c
+_OPEN = sorted(OPEN_STATES)
+BUSY = sorted({ActionState.APPROVED, ActionState.EXECUTING, ActionState.UNKNOWN})
+"""States that keep a run open; what waits for a person does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """An action as the ledger has it."""
+
+    id: str
+    key: str
+    user_id: str
+    run_id: str | None
+    kind: str
+    arguments: dict[str, Any]
+    state: ActionState
+    why: str
+    proposed_by: str
+    message_id: str = ""
+    cause: str
+    priority: int
+    deadline: datetime | None = None
+    confidence: float = 1.0
+    provenance: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    """Why it stands where it stands, for a person."""
+    result: dict[str, Any] | None = None
+    fence: int = 0
+    redo_of: str | None = None
+    merged_into: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    claims: tuple[Claim, ...] = ()
+
+    def moved(self, state: ActionState, reason: str, **changes: Any) -> ActionRecord:
+        """Return the action in another state."""
+        return replace(self, state=state, reason=reason, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRecord:
+    """What the conflict resolver decided, in words that a person reads."""
+
+    id: str
+    user_id: str
+    run_id: str | None
+    action_id: str | None
+    kind: str
+    resource: str
+    verdict: str
+    rule: str
+    parties: list[dict[str, Any]]
+    why: str
+    otherwise: str
+    """What would have happened without the rule."""
+    options: list[str]
+    created_at: datetime
+
+
+async def add(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRecord]) -> None:
+    """Write new actions and the claims of those that are open."""
+    if not actions:
+        return
+    await tx.execute(insert_new(tx, Action), [_row(vault, a) for a in actions])
+    claims = [_claim(a, i, c) for a in actions if a.state.holds_claims for i, c in enumerate(a.claims)]
+    if claims:
+        await tx.execute(insert_new(tx, ActionClaim), claims)
+
+
+async def known_keys(tx: AsyncConnection, keys: Collection[str]) -> dict[str, tuple[str, ActionState]]:
+    """Return id and state of the actions that have one of these idempotency keys."""
+    rows = await tx.execute(select(_A.key, _A.id, _A.state).where(_A.key.in_(keys))) if keys else ()
+    return {key: (action_id, ActionState(state)) for key, action_id, state in rows}
+
+
+async def held(tx: AsyncConnection, resources: Collection[str]) -> list[tuple[str, Claim]]:
+    """Return the claims that open actions hold on resources, as (action id, claim)."""
+    if not resources:
+        return []
+    rows = await tx.execute(
+        select(_C.action_id, _C.resource, _C.mode, _C.start, _C.end).where(_C.resource.in_(resources))
+    )
+    return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
+
+
+async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord]) -> None:
+    """Write the states, reasons and results of actions; final ones let go of their claims."""
+    now = datetime.now(UTC)
+    gone = []
+    for a in changes:
+        values = {
+            "state": a.state,
+            "reason": a.reason,
+            "fence": a.fence,
+            "merged_into": a.merged_into,
+            "updated_at": now,
+        }
+        if a.result is not None:
+            values["result"] = vault.seal(a.user_id, a.result)
+        await tx.execute(update(table(Action)).where(_A.id == a.id).values(**values))
+        if a.state.final:
+            gone.append(a.id)
+    if gone:
+        await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(gone)))
+
+
+async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
+    """Return those of the runs that have an action under way."""
+    if not run_ids:
+        return set()
+    query = select(_A.run_id).where(_A.run_id.in_(run_ids), _A.state.in_(BUSY)).distinct()
+    return set((await tx.execute(query)).scalars())
+
+
+async def any_busy(tx: AsyncConnection) -> bool:
+    """Say whether any action is approved and not yet carried out."""
+    query = select(_A.id).where(_A.state.in_((ActionState.APPROVED, ActionState.EXECUTING))).limit(1)
+    return (await tx.execute(query)).first() is not None
+
+
+async def promote_observed(tx: AsyncConnection, user_id: str) -> None:
+    """Judge anew what a dry run only observed: it was proposed, and now it counts."""
+    rows = await tx.execute(select(_A.id, _A.kind).where(_A.user_id == user_id, _A.state == ActionState.PROPOSED))
+    for action_id, kind in rows.all():
+        judgement = judge(CATALOGUE[kind])
+        values = {"state": judgement.state, "reason": judgement.reason, "updated_at": datetime.now(UTC)}
+        await tx.execute(update(table(Action)).where(_A.id == action_id).values(**values))
+
+
+async def load(tx: AsyncConnection, vault: Vault, *conditions: Any, limit: int = 1000) -> list[ActionRecord]:
+    """Return actions in the order in which they were proposed."""
+    query = select(table(Action)).where(*conditions).order_by(_A.seq).limit(limit)
+    return [record(vault, dict(row)) for row in (await tx.execute(query)).mappings()]
+
+
+async def merged_into(tx: AsyncConnection, vault: Vault, ids: Collection[str]) -> list[ActionRecord]:
+    """Return the actions that were merged into others."""
+    return await load(tx, vault, _A.merged_into.in_(ids)) if ids else []
+
+
+async def add_verdicts(tx: AsyncConnection, vault: Vault, verdicts: Sequence[VerdictRecord]) -> None:
+    """Write verdicts; one with the same id stays as it is."""
+    rows = [
+        {name: getattr(v, name) for name in _VERDICT_COLUMNS}
+        | {"detail": vault.seal(v.user_id, {name: getattr(v, name) for name in _VERDICT_DETAIL})}
+        for v in verdicts
+    ]
+    if rows:
+        await tx.execute(insert_new(tx, Verdict), rows)
+
+
+async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[VerdictRecord]:
+    """Return verdicts, oldest first."""
+    query = select(table(Verdict)).where(*conditions).order_by(_V.created_at, _V.id)
+    found = []
+    for row in (await tx.execute(query)).mappings():
+        values = dict(row)
+        found.append(VerdictRecord(**vault.open(row["user_id"], values.pop("detail")), **values))
+    return found
+
+
+_VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
+_VERDICT_DETAIL = ("parties", "why", "otherwise", "options")
+
+
+def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
+    plain = ("id", "key", "user_id", "run_id", "kind", "state", "reason", "proposed_by", "message_id", "cause")
+    more = ("priority", "deadline", "confidence", "provenance", "fence", "redo_of", "merged_into")
+    return {name: getattr(a, name) for name in (*plain, *more, "created_at", "updated_at")} | {
+        "arguments": vault.seal(a.user_id, a.arguments),
+        "why": vault.seal(a.user_id, a.why),
+        "result": None,
+    }
+
+
+def _claim(action: ActionRecord, position: int, claim: Claim) -> dict[str, Any]:
+    return {
+        "action_id": action.id,
+        "position": position,
+        "resource": claim.resource,
+        "mode": claim.mode,
+        "start": claim.start,
+        "end": claim.end,
+    }
+
+
+def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
+    """Return the action that a row is."""
+    row.pop("seq")
+    user_id = row["user_id"]
+    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "result")}
+    row["state"] = ActionState(row["state"])
+    return ActionRecord(**row)
+
+
+Records = list[ActionRecord]
+Verdicts = list[VerdictRecord]
+
+
+class Actions:
+    """The actions of a ledger; ``brody.actions``."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def list(
+        self, user_id: str | None = None, *, state: str | None = None, run_id: str | None = None, limit: int = 200
+    ) -> Records:
+        """Return actions, newest first."""
+        wanted = {"user_id": user_id, "state": state, "run_id": run_id}
+        conditions = [_A[name] == value for name, value in wanted.items() if value is not None]
+        query = select(table(Action)).where(*conditions).order_by(_A.seq.desc()).limit(limit)
+        return await self._load(query)
+
+    async def pending(self, user_id: str) -> Records:
+        """Return the actions that are not final, oldest first."""
+        query = select(table(Action)).where(_A.user_id == user_id, _A.state.in_(_OPEN)).order_by(_A.seq)
+        return await self._load(query)
+
+    async def show(self, action_id: str) -> ActionRecord:
+        """Return an action, or raise ``NotFound``."""
+        for found in await self._load(select(table(Action)).where(_A.id == action_id)):
+            return found
+        raise NotFound(f"There is no action {action_id}.", "See: brody actions list")
+
+    async def full_id(self, beginning: str) -> str:
+        """Return the one id that begins so, or the text itself; raise ``NotFound`` where several do."""
+        query = select(_A.id).where(_A.id.startswith(beginning, autoescape=True)).limit(2)
+        async with self._ledger.read() as tx:
+            found = list((await tx.execute(query)).scalars())
+        if len(found) > 1:
+            raise NotFound(f"Several actions begin with {beginning}.", "Give more of the id.")
+        return found[0] if found else beginning
+
+    async def verdicts(self, action_id: str) -> Verdicts:
+        """Return the verdicts on an action."""
+        action = await self.show(action_id)
+        async with self._ledger.read() as tx:
+            return await verdicts(tx, self._ledger.vault, _V.action_id == action.id)
+
+    async def _load(self, query: Any) -> Records:
+        async with self._ledger.read() as tx:
+            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
+        await self._ledger.ensure_users({row["user_id"] for row in rows})
+        return [record(self._ledger.vault, row) for row in rows]

@@ -1,0 +1,256 @@
+"""Items of accounts in the ledger: mails, events, documents, contacts, written page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from brody_agents.communication.message_protocol import stable_id
+from brody_agents.integrations.base import BadItem
+from brody_agents.integrations.calendar.base import RawEvent
+from brody_agents.integrations.contacts.base import RawContact
+from brody_agents.integrations.files.base import RawFile
+from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
+from brody_agents.ledger.statements import table, upsert
+from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount
+from brody_agents.ledger.vault import Vault
+
+TABLES: Mapping[str, Any] = {"mail": Email, "calendar": CalendarEvent, "files": Document, "contacts": Contact}
+_JUDGED = frozenset(
+    {"run_id", "category", "urgency", "needs_reply", "reasons", "reply_state", "waiting_on", "thread_id"}
+    | {"processed_at", "ai_summary", "action_items"}
+)
+"""What triage said of a mail, and when it was first seen: kept when the mail changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose page is written: the user, the account and the run."""
+
+    user_id: str
+    account: str
+    run_id: str | None
+    now: datetime
+
+    def item_id(self, key: str) -> str:
+        """Return the stable id of an item."""
+        return stable_id(self.account, key)
+
+
+async def known(tx: AsyncConnection, user_id: str, account: str, domain: str) -> dict[str, str]:
+    """Return the versions that the ledger has of an account's items, by key."""
+    t = table(TABLES[domain])
+    query = select(t.c.external_id, t.c.version).where(
+        t.c.user_id == user_id, _account(t) == account, t.c.removed.is_(False)
+    )
+    return dict(row._tuple() for row in await tx.execute(query))
+
+
+async def cursor(tx: AsyncConnection, user_id: str, account: str) -> str | None:
+    """Return how far an account was read."""
+    c = table(Cursor).c
+    found: str | None = (await tx.execute(select(c.cursor).where(c.account == account, c.user_id == user_id))).scalar()
+    return found or None
+
+
+async def move_cursor(tx: AsyncConnection, owner: Owner, domain: str, value: str) -> None:
+    """Write how far an account was read, in the transaction of what was read."""
+    now = datetime.now(UTC)
+    row = {
+        "account": owner.account,
+        "user_id": owner.user_id,
+        "domain": domain,
+        "cursor": value,
+        "updated_at": now,
+    }
+    await tx.execute(upsert(tx, Cursor), [row])
+    if domain == "mail":
+        names = {"id": owner.account, "user_id": owner.user_id, "provider": owner.account.partition(":")[0]}
+        account = {**names, "last_sync": now, "is_active": True, "email_address": None}
+        keep = frozenset({"email_address", "access_token", "refresh_token", "is_active"})
+        await tx.execute(upsert(tx, EmailAccount, keep), [account | {"access_token": None, "refresh_token": None}])
+
+
+async def remove(tx: AsyncConnection, owner: Owner, domain: str, keys: Collection[str]) -> None:
+    """Note that items are no longer in the source; their rows stay."""
+    t = table(TABLES[domain])
+    ids = [owner.item_id(key) for key in keys]
+    if ids:
+        await tx.execute(update(t).where(t.c.id.in_(ids), t.c.user_id == owner.user_id).values(removed=True))
+
+
+async def write_bad(tx: AsyncConnection, owner: Owner, domain: str, bad: Sequence[BadItem]) -> None:
+    """Write items that could not be read, so that they count and are not read again as they are."""
+    rows = [_bad_row(owner, domain, item) for item in bad]
+    if rows:
+        await tx.execute(upsert(tx, TABLES[domain], frozenset({"run_id"})), rows)
+
+
+def _bad_row(owner: Owner, domain: str, item: BadItem) -> dict[str, Any]:
+    t = table(TABLES[domain])
+    row: dict[str, Any] = {
+        column.name: _EMPTY.get(str(column.type), None) for column in t.columns if not column.nullable
+    }
+    row |= {"id": owner.item_id(item.key), "user_id": owner.user_id, _account(t).name: owner.account}
+    row |= {"external_id": item.key, "version": item.version, "problem": item.reason, "removed": False}
+    if domain == "mail":
+        row |= {"timestamp": owner.now, "run_id": owner.run_id, "reply_state": "none"}
+    if domain == "calendar":
+        row |= {"created_at": owner.now}
+    return row
+
+
+_EMPTY: Mapping[str, Any] = {"VARCHAR": "", "BOOLEAN": False, "INTEGER": 0}
+
+
+async def write_mail(
+    tx: AsyncConnection, vault: Vault, owner: Owner, mails: Sequence[tuple[RawMail, ParsedMail]]
+) -> None:
+    """Write mails that are new or changed; what triage said of them stays."""
+    if mails:
+        await tx.execute(upsert(tx, Email, _JUDGED), [_mail_row(vault, owner, raw, mail) for raw, mail in mails])
+
+
+def received_id(owner: Owner, raw: RawMail) -> str:
+    """Return the id of the message that announces a mail at a version."""
+    return stable_id("email_received", owner.user_id, owner.item_id(raw.key), raw.version)
+
+
+def _mail_row(vault: Vault, owner: Owner, raw: RawMail, mail: ParsedMail) -> dict[str, Any]:
+    root = mail.references[0] if mail.references else mail.in_reply_to or mail.message_id
+    body = {
+        "text": mail.text,
+        "reply": mail.reply,
+        "html_hidden": mail.html_hidden,
+        "invite": mail.invite,
+        "json_ld": mail.json_ld,
+        "attachments": [asdict(a) for a in mail.attachments],
+    }
+    head = {
+        "sender_name": mail.sender.name,
+        "reply_to": _pairs(mail.reply_to),
+        "in_reply_to": mail.in_reply_to,
+        "references": mail.references,
+        "signals": mail.signals,
+        "flags": sorted(raw.flags),
+    }
+    return {
+        "id": owner.item_id(raw.key),
+        "user_id": owner.user_id,
+        "email_account_id": owner.account,
+        "external_id": raw.key,
+        "version": raw.version,
+        "subject": mail.subject,
+        "body": vault.seal(owner.user_id, body),
+        "sender": mail.sender.address,
+        "recipients": {"to": _pairs(mail.to), "cc": _pairs(mail.cc)},
+        "timestamp": mail.date or owner.now,
+        "message_id": mail.message_id,
+        "head": head,
+        "folder": raw.folder,
+        "thread_id": stable_id("thread", root),
+        "run_id": owner.run_id,
+        "received_id": received_id(owner, raw),
+        "problem": "",
+        "removed": False,
+        "needs_reply": False,
+        "reply_state": "none",
+    }
+
+
+def _pairs(addresses: Iterable[Address]) -> list[list[str]]:
+    return [[a.address, a.name] for a in addresses]
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """What the ledger keeps readable of an event, for finding it."""
+
+    title: str
+    start: datetime | None
+    end: datetime | None
+    recurs: bool
+
+
+async def write_events(
+    tx: AsyncConnection, vault: Vault, owner: Owner, events: Sequence[tuple[RawEvent, EventSummary]]
+) -> None:
+    """Write events that are new or changed."""
+    rows = [_event_row(vault, owner, raw, summary) for raw, summary in events]
+    if rows:
+        keep = frozenset({"created_at", "preparation_status", "ai_brief", "agenda", "meeting_type"})
+        await tx.execute(upsert(tx, CalendarEvent, keep), rows)
+
+
+def _event_row(vault: Vault, owner: Owner, raw: RawEvent, summary: EventSummary) -> dict[str, Any]:
+    return {
+        "id": owner.item_id(raw.key),
+        "user_id": owner.user_id,
+        "external_id": raw.key,
+        "account": owner.account,
+        "calendar": raw.calendar,
+        "title": summary.title,
+        "start_time": summary.start,
+        "end_time": summary.end,
+        "created_at": owner.now,
+        "version": raw.version,
+        "data": vault.seal(owner.user_id, raw.data),
+        "recurs": summary.recurs,
+        "problem": "",
+        "removed": False,
+    }
+
+
+async def write_documents(tx: AsyncConnection, vault: Vault, owner: Owner, files: Sequence[RawFile]) -> None:
+    """Write files that are new or changed."""
+    rows = [
+        {
+            "id": owner.item_id(f.key),
+            "user_id": owner.user_id,
+            "account": owner.account,
+            "external_id": f.key,
+            "version": f.version,
+            "name": f.name,
+            "media_type": f.media_type,
+            "size": f.size,
+            "modified": f.modified,
+            "title": f.title,
+            "body": vault.seal(owner.user_id, f.text),
+            "problem": f.problem,
+            "removed": False,
+        }
+        for f in files
+    ]
+    if rows:
+        await tx.execute(upsert(tx, Document), rows)
+
+
+async def write_contacts(tx: AsyncConnection, owner: Owner, cards: Sequence[RawContact]) -> None:
+    """Write cards that are new or changed."""
+    rows = [
+        {
+            "id": owner.item_id(c.key),
+            "user_id": owner.user_id,
+            "account": owner.account,
+            "external_id": c.key,
+            "version": c.version,
+            "name": c.name,
+            "addresses": [a.lower() for a in c.addresses],
+            "organisation": c.organisation,
+            "title": c.title,
+            "problem": "",
+            "removed": False,
+        }
+        for c in cards
+    ]
+    if rows:
+        await tx.execute(upsert(tx, Contact), rows)
+
+
+def _account(t: Any) -> Any:
+    return t.c.email_account_id if "email_account_id" in t.c else t.c.account

@@ -1,0 +1,147 @@
+"""Open the ledger and run its transactions.
+
+SQLite runs in WAL mode with ``synchronous=FULL`` on every connection; a write transaction begins with
+``BEGIN IMMEDIATE`` and only one is open at a time, which is what makes settling serial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
+from brody_agents.ledger.migrations import migrate
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import User, UserKey
+from brody_agents.ledger.vault import Vault
+
+
+class LedgerBusy(Retryable):
+    """Another process held the database for longer than the time-out."""
+
+    code = "ledger_busy"
+    remedy = "Try again; nothing was written."
+
+
+class Ledger:
+    """The database of a home, or one in memory (``home=None``)."""
+
+    def __init__(self, engine: AsyncEngine, vault: Vault, *, single: bool) -> None:
+        self._engine = engine
+        self.vault = vault
+        self._writing = asyncio.Lock()
+        self._single = single
+
+    @classmethod
+    async def open(cls, home: Path | None) -> Ledger:
+        """Open the ledger and bring its schema up to date.
+
+        Raises ``HomeTooNew`` for a schema that this version does not know, ``LedgerError`` for a file that is no
+        ledger, ``LedgerFull`` when the disk is full.
+        """
+        ledger = cls(_engine(home), _vault(home), single=home is None)
+        try:
+            async with ledger.write() as tx:
+                await tx.run_sync(migrate)
+        except BaseException:
+            await ledger.close()
+            raise
+        return ledger
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that sees one snapshot."""
+        guard: AbstractAsyncContextManager[Any] = self._writing if self._single else nullcontext()
+        async with guard, self._engine.connect() as connection:
+            with _translated():
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a write transaction: committed and on disk at the end, or undone by an error."""
+        async with self._writing, self._engine.connect() as plain:
+            connection = await plain.execution_options(brody_write=True)
+            with _translated():
+                async with connection.begin():
+                    yield connection
+
+    async def ensure_users(self, user_ids: set[str]) -> None:
+        """Create the users that are unknown, and take their sealing keys into use."""
+        unknown = sorted(u for u in user_ids if not self.vault.knows(u))
+        if not unknown:
+            return
+        async with self.write() as tx:
+            keys = table(UserKey)
+            rows = await tx.execute(select(keys.c.user_id, keys.c.wrapped).where(keys.c.user_id.in_(unknown)))
+            wrapped = dict(row._tuple() for row in rows)
+            now = datetime.now(UTC)
+            for user_id in unknown:
+                if user_id not in wrapped:
+                    wrapped[user_id] = self.vault.new_key(user_id)
+                    await tx.execute(keys.insert(), {"user_id": user_id, "wrapped": wrapped[user_id]})
+                    row = {"id": user_id, "name": user_id, "created_at": now, "updated_at": now}
+                    await tx.execute(table(User).insert(), row)
+        for user_id in unknown:
+            self.vault.learn(user_id, wrapped[user_id])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def _vault(home: Path | None) -> Vault:
+    return Vault.of_home(home) if home else Vault(os.urandom(32))
+
+
+def _engine(home: Path | None) -> AsyncEngine:
+    if home is None:
+        engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    else:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{home / 'brody.db'}", pool_size=4)
+    event.listen(engine.sync_engine, "connect", _configure)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's `begin` event below issues BEGIN, not the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("brody_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors into this package's."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise _named(error) from error
+
+
+def _named(error: DatabaseError) -> BrodyError:
+    words = str(error.orig)
+    if "disk is full" in words or "disk I/O" in words:
+        return LedgerFull(f"The ledger could not be written: {words}.")
+    if isinstance(error, OperationalError) and "locked" in words:
+        return LedgerBusy("The ledger is in use by another process.")
+    if "not a database" in words or "malformed" in words:
+        return LedgerError(f"The file brody.db is damaged: {words}.", "Restore it from a copy, or use another --home.")
+    return LedgerError(f"The ledger refused: {words}.", "This is a fault of this package; please report it.")

@@ -1,0 +1,1 @@
+"""Work that is done before anyone asks: playbooks, watchers and schedules."""

@@ -1,0 +1,186 @@
+"""Put the brief together from the ledger, when all else of a run has closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import func, select
+
+from brody_agents.context import Context
+from brody_agents.integrations.calendar.base import Event
+from brody_agents.items import MailHead, TaskItem
+from brody_agents.ledger import actions
+from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.runs import RunRecord
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import Email, Handled, Note, Verdict
+from brody_agents.proactive.playbooks import playbook
+from brody_agents.proactive.playbooks.brief import (
+    Brief,
+    BriefConflict,
+    BriefDocument,
+    BriefEvent,
+    BriefMail,
+    BriefNotice,
+    BriefProblem,
+    BriefProposal,
+    BriefTask,
+    Counts,
+)
+
+RECENT = timedelta(days=14)
+_ORDER = {"urgent": 0, "needs_reply": 1, "invite": 2, "waiting": 3, "fyi": 4, "receipt": 5, "newsletter": 6, "spam": 7}
+_RANKS = ["urgent", "high", "normal", "low"]
+
+
+async def prepare(ledger: Ledger, run: RunRecord, ctx: Context) -> Brief:
+    """Return the brief of a run, read with the views of its handler."""
+    day = ctx.now.date().isoformat()
+    heads = await ctx.mail.heads()
+    chosen = _recent(heads, ctx.now) if playbook(run.playbook).recent_mail_only else heads
+    return Brief(
+        run_id=run.id,
+        playbook=run.playbook,
+        user_id=run.user_id,
+        now=ctx.now,
+        timezone=run.timezone,
+        complete=True,
+        counts=await _counts(ledger, run),
+        mail=[_mail(head, ctx) for head in sorted(chosen, key=_mail_order)],
+        agenda=await _agenda(ctx),
+        conflicts=await _conflicts(ledger, run),
+        tasks=[_task(task) for task in sorted(await ctx.tasks.open(), key=_task_order)],
+        proposals=await _proposals(ledger, run.user_id),
+        analytics=await ctx.recall(f"workload:{day}", {}),
+        notices=await _notices(ledger, run),
+        problems=[BriefProblem(**p) for p in run.problems],
+    )
+
+
+async def _counts(ledger: Ledger, run: RunRecord) -> Counts:
+    e, h = table(Email).c, table(Handled).c
+    handled = select(h.message_id).where(h.message_id == e.received_id).exists()
+    mine = (e.user_id == run.user_id, e.removed.is_(False), e.email_account_id.in_(run.accounts))
+    async with ledger.read() as tx:
+        read = (await tx.execute(select(func.count()).where(*mine))).scalar_one()
+        good = (await tx.execute(select(func.count()).where(*mine, e.problem == "", handled))).scalar_one()
+        new = (await tx.execute(select(func.count()).where(*mine, e.run_id == run.id))).scalar_one()
+    return Counts(messages_read=read, handled=good, dead_letters=read - good, new_messages=new)
+
+
+def _recent(heads: Sequence[MailHead], now: datetime) -> list[MailHead]:
+    """Return the mail of the last days and of threads in which somebody waits."""
+    open_threads = {h.thread_id for h in heads if h.reply_state in ("owed", "waiting")}
+    return [h for h in heads if h.received_at >= now - RECENT or h.thread_id in open_threads]
+
+
+def _mail_order(head: MailHead) -> tuple[int, float, str]:
+    return _ORDER.get(head.category, 9), -head.received_at.timestamp(), head.id
+
+
+def _mail(head: MailHead, ctx: Context) -> BriefMail:
+    return BriefMail(
+        id=head.id,
+        message_id=head.message_id,
+        subject=head.subject,
+        **{"from": head.sender.address},
+        received_at=head.received_at.astimezone(ctx.timezone),
+        thread_id=head.thread_id,
+        category=head.category or "fyi",
+        urgency=cast(Any, head.urgency or "low"),
+        needs_reply=head.needs_reply,
+        reasons=list(head.reasons),
+        reply_state=cast(Any, head.reply_state),
+        waiting_on=list(head.waiting_on),
+    )
+
+
+async def _agenda(ctx: Context) -> list[BriefEvent]:
+    midnight = ctx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow = (midnight + timedelta(days=1)).replace(hour=0)  # wall-clock arithmetic: days of 23 or 25 hours
+    events = await ctx.calendar.events(midnight, tomorrow)
+    return [_event(e, await ctx.recall(f"meeting:{e.id}", {})) for e in events]
+
+
+def _event(event: Event, meeting: dict[str, Any]) -> BriefEvent:
+    documents = [
+        BriefDocument(id=d["id"], name=d["name"], reasons=d.get("reasons", [])) for d in meeting.get("documents", [])
+    ]
+    return BriefEvent(
+        id=event.id,
+        title=event.title,
+        start=event.start,
+        end=event.end,
+        all_day=event.all_day,
+        calendar=event.calendar,
+        location=event.location,
+        attendees=[a.address for a in event.attendees],
+        documents=documents,
+    )
+
+
+async def _conflicts(ledger: Ledger, run: RunRecord) -> list[BriefConflict]:
+    """Return the verdicts of this run, each once."""
+    v = table(Verdict).c
+    async with ledger.read() as tx:
+        found = await actions.verdicts(tx, ledger.vault, v.user_id == run.user_id, v.run_id == run.id)
+    return [_conflict(verdict) for verdict in sorted(found, key=lambda f: (f.kind != "slot", f.resource, f.id))]
+
+
+def _conflict(verdict: VerdictRecord) -> BriefConflict:
+    return BriefConflict(
+        kind=cast(Any, verdict.kind),
+        resource=verdict.resource,
+        parties=verdict.parties,
+        verdict=verdict.verdict,
+        rule=verdict.rule,
+        why=verdict.why,
+        otherwise=verdict.otherwise,
+        options=verdict.options,
+    )
+
+
+def _task_order(task: TaskItem) -> tuple[int, float, str]:
+    return _RANKS.index(task.priority), task.due.timestamp() if task.due else float("inf"), task.id
+
+
+def _task(task: TaskItem) -> BriefTask:
+    return BriefTask(
+        id=task.id,
+        title=task.title,
+        due=task.due,
+        priority=task.priority,
+        sources=[{"type": s.type, "id": s.id} for s in task.sources],
+        reasons=list(task.reasons),
+    )
+
+
+async def _proposals(ledger: Ledger, user_id: str) -> list[BriefProposal]:
+    pending = await Actions(ledger).pending(user_id)
+    return [
+        BriefProposal(
+            id=a.id,
+            kind=a.kind,
+            arguments=a.arguments,
+            state=a.state.value,
+            proposed_by=a.proposed_by,
+            because=a.why,
+            reason=a.reason,
+        )
+        for a in sorted(pending, key=_proposal_order)
+    ]
+
+
+def _proposal_order(action: ActionRecord) -> tuple[int, str, str]:
+    return action.priority, action.kind, action.id
+
+
+async def _notices(ledger: Ledger, run: RunRecord) -> list[BriefNotice]:
+    n = table(Note).c
+    query = select(n.text, n.level).where(n.user_id == run.user_id, n.run_id == run.id).order_by(n.level.desc(), n.id)
+    async with ledger.read() as tx:
+        rows = list(await tx.execute(query))
+    return [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]

@@ -1,0 +1,90 @@
+"""Which agents there are, which payloads they understand, and to whom a message goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+
+from brody_agents.agent import BrodyAgent, Handler
+from brody_agents.communication.message_protocol import BROADCAST, AgentMessage, PayloadRegistry, UnknownPayload
+from brody_agents.communication.payloads import built_in_registry
+from brody_agents.errors import ConfigurationError
+
+GROUP = "brody_agents.agents"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFailure:
+    """A plug-in that could not be loaded; it is left out, the rest runs."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The agents that a message goes to; where there are none, ``code`` and ``reason`` say why."""
+
+    agents: tuple[str, ...] = ()
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Registry:
+    """The agents of a ``Brody`` and the payloads that they understand."""
+
+    agents: dict[str, BrodyAgent] = field(default_factory=dict)
+    failures: list[PluginFailure] = field(default_factory=list)
+    payloads: PayloadRegistry = field(default_factory=built_in_registry)
+
+    @classmethod
+    def of(cls, agents: Iterable[BrodyAgent] | None) -> Registry:
+        """Return a registry of these agents, or of all that are installed."""
+        registry = cls()
+        for agent in registry._discovered() if agents is None else agents:
+            registry.add(agent)
+        return registry
+
+    def add(self, agent: BrodyAgent) -> None:
+        """Add an agent and the payloads that it handles; a name can be taken once."""
+        if self.agents.setdefault(agent.name, agent) is not agent:
+            raise ConfigurationError(f"Two agents are called {agent.name!r}.", "Give one of them another name.")
+        for payload in agent.handlers:
+            self.payloads.add(payload)
+
+    def handler(self, agent: str, message: AgentMessage) -> Handler | None:
+        """Return the agent's handler for a message; ``None`` if it takes it as a trigger, or not at all."""
+        return self.agents[agent].handlers.get(type(message.payload))
+
+    def route(self, message: AgentMessage) -> Route:
+        """Say to whom a message goes."""
+        kind, payload = message.message_type, type(message.payload)
+        if message.recipient == BROADCAST:
+            takers = tuple(name for name, agent in self.agents.items() if payload in agent.handlers)
+            if takers or not (payload.needs_listener or payload is UnknownPayload):
+                return Route(takers)
+            return _nowhere(payload is UnknownPayload, kind, "No agent")
+        agent = self.agents.get(message.recipient)
+        if agent is None:
+            return Route(code="unknown_recipient", reason=f"There is no agent called {message.recipient!r}.")
+        if payload in agent.handlers or agent.takes_triggers:
+            return Route((agent.name,))
+        return _nowhere(payload is UnknownPayload, kind, agent.name)
+
+    def _discovered(self) -> list[BrodyAgent]:
+        agents = []
+        for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+            try:
+                made = entry.load()
+                agents.append(made if isinstance(made, BrodyAgent) else made())
+            except Exception as error:  # whatever a third party's import raises: it is reported, the rest runs
+                self.failures.append(PluginFailure(entry.name, f"{type(error).__name__}: {error}"))
+        return agents
+
+
+def _nowhere(unknown: bool, kind: str, who: str) -> Route:
+    if unknown:
+        return Route(code="unknown_message_type", reason=f"Nobody here knows messages of type {kind!r}.")
+    return Route(code="no_handler", reason=f"{who} handles no {kind!r}.")

@@ -1,0 +1,25 @@
+"""Settings from the environment (``BRODY_…``); every one has a default that needs no server and no key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What can be set; ``BRODY_REDIS_URL`` is the setting ``redis_url``."""
+
+    model_config = SettingsConfigDict(env_prefix="BRODY_", extra="ignore")
+
+    home: Path = Path("~/.brody")
+    redis_url: str = ""
+    """A Redis or Valkey to use instead of the embedded one; ``memory:`` for the in-memory bus."""
+    cpu_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
+    """Processes for parsing and features; 0 does it all in threads."""
+    lock_timeout: float = 60.0
+    """Seconds to wait for another process that works on the same home."""
+    timezone: str = ""
+    """The user's zone where none is given; empty for the system's."""

@@ -1,0 +1,258 @@
+"""A worker: the bus, the coordinator and the executor of one process, put together in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from brody_agents.action import ActionResult, ActionState, AgentAction
+from brody_agents.agent import BrodyAgent
+from brody_agents.communication.bus.base import Bus
+from brody_agents.communication.bus.embedded import EmbeddedValkey, NoEmbeddedServer
+from brody_agents.communication.bus.failover import FailoverBus
+from brody_agents.communication.bus.memory import MemoryBus
+from brody_agents.communication.context_sharing import LaneContext, SharedValues
+from brody_agents.communication.message_protocol import AgentMessage, decode
+from brody_agents.compute import Pool
+from brody_agents.context import Context
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.coordinator import POLL, Coordinator
+from brody_agents.coordinator.executor import Executor
+from brody_agents.coordinator.own_agent import CoordinatorAgent
+from brody_agents.coordinator.progress import RunBook
+from brody_agents.home import HomeLock
+from brody_agents.ledger import actions, messages, runs
+from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.runs import RunRecord
+from brody_agents.ledger.views import Reading, views
+from brody_agents.observability import logger
+from brody_agents.proactive.accounts import zone_named
+from brody_agents.proactive.playbooks import playbook
+from brody_agents.proactive.playbooks.preparation import prepare
+from brody_agents.registry import Registry
+from brody_agents.settings import Settings
+
+log = logger(__name__)
+_LOOK = 0.1
+
+
+class Worker:
+    """Work off a ledger's messages and actions; there is one for a home at a time."""
+
+    def __init__(self, home: Path | None, ledger: Ledger, registry: Registry, pool: Pool, settings: Settings) -> None:
+        self._home, self._ledger, self._registry = home, ledger, registry
+        self._pool, self._settings = pool, settings
+        self._exit = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._caches: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    async def start(self) -> None:
+        """Take the home's lock, start the bus, and begin to work."""
+        if self._home is not None:
+            lock = HomeLock(self._home)
+            await lock.acquire(self._settings.lock_timeout)
+            self._exit.callback(lock.release)
+        self.bus = bus = FailoverBus(await self._bus())
+        self._exit.push_async_callback(bus.close)
+        self.shared = SharedValues(self._ledger, bus)
+        self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
+        own = CoordinatorAgent(self._ledger, self._write_brief)
+        self._registry.agents[own.name] = own
+        self._coordinator = Coordinator(
+            ledger=self._ledger,
+            bus=bus,
+            registry=self._registry,
+            shared=self.shared,
+            resolver=ConflictResolver(self._ledger.vault),
+            runs=self._book,
+            make_context=self._context,
+            wake_executor=lambda: self._executor.wake(),
+        )
+        self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
+        bus.on_failover = self._bus_lost
+        await self._load()
+        self._tasks = [self._task(self._coordinator.run()), self._task(self._executor.run())]
+
+    async def stop(self) -> None:
+        """Stop; what is under way stays in the ledger."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._registry.agents.pop(CoordinatorAgent.name, None)
+        await self._exit.aclose()
+
+    def check(self) -> None:
+        """Raise what ended the work, if something did."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def ping(self) -> dict[str, Any]:
+        """Use the bus once and return what it is."""
+        await self.bus.set_shared("doctor", {"ping": (b"1", 1000)})
+        return self.bus.describe()
+
+    # -- messages and actions -------------------------------------------------------------------------
+
+    async def send(self, message: AgentMessage) -> None:
+        """Write a message to the backlog and publish it."""
+        await self._ledger.ensure_users({message.user_id})
+        async with self._ledger.write() as tx:
+            stored = await messages.write(tx, [message])
+        await self._coordinator.outbox.publish(stored)
+        self._coordinator.wake()
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Decode a message and send it; raise ``ProtocolError``."""
+        await self.send(decode(data, self._registry.payloads).untrusted())
+
+    async def drain(self) -> None:
+        """Wait until nothing is due any more."""
+        await self._until(self._drained())
+
+    async def execute(self, action: AgentAction, user_id: str) -> ActionResult:
+        """Propose an action for a user and see it through as far as it goes by itself."""
+        await self._ledger.ensure_users({user_id})
+        proposed = await self._coordinator.propose(action, user_id)
+        await self._until(self._carried_out(proposed.id))
+        found = await Actions(self._ledger).show(proposed.id)
+        return ActionResult(
+            action_id=found.id, kind=found.kind, state=found.state, reason=found.reason, result=found.result or {}
+        )
+
+    # -- runs -----------------------------------------------------------------------------------------
+
+    async def begin(self, run: RunRecord) -> None:
+        """Have a run's first step sent, all its accounts being read."""
+        self._caches.clear()
+        self._book.add({run.id: run})
+        async with self._ledger.write() as tx:
+            await runs.change(tx, run.id, state=runs.WORKING, problems=run.problems)
+            if not run.dry_run:
+                await actions.promote_observed(tx, run.user_id)
+            following = await self._book.advance(tx, [run.id])
+            await messages.write(tx, following.messages)
+        self._book.note(following.completed, closed=())
+        await self._coordinator.outbox.fill(sweep=True)
+        self._coordinator.wake()
+        self._executor.wake()
+
+    async def finish(self, run: RunRecord, progress: Callable[[str, int, int | None], None]) -> None:
+        """Wait until a run is complete."""
+        reporter = asyncio.create_task(self._report(run.id, progress))
+        try:
+            await self._until(self._book.completion(run.id))
+        finally:
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+
+    async def _report(self, run_id: str, progress: Callable[[str, int, int | None], None]) -> None:
+        while True:
+            async with self._ledger.read() as tx:
+                closed, total = await messages.progress(tx, run_id)
+            progress("agents at work", closed, total)
+            await asyncio.sleep(_LOOK)
+
+    # -- the parts --------------------------------------------------------------------------------------
+
+    async def _bus(self) -> Bus:
+        url = self._settings.redis_url
+        if self._home is None or url == "memory:":
+            return MemoryBus()
+        from redis.asyncio import Redis
+
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus
+
+        prefix = f"brody:{self._home}"
+        if url:
+            return RedisStreamsBus(Redis.from_url(url), prefix=prefix, where=url.rpartition("@")[2])
+        try:
+            server = await EmbeddedValkey.of_home(self._home)
+        except NoEmbeddedServer as error:
+            log.warning("no embedded server: using the in-memory bus", error=str(error))
+            return MemoryBus()
+        self._exit.push_async_callback(server.stop)
+        return RedisStreamsBus(server.client(), prefix="brody", where=str(server.socket))
+
+    def _bus_lost(self) -> None:
+        self._coordinator.outbox.forget()
+        self._coordinator.wake()
+
+    def _context(self, agent: BrodyAgent, batch: Sequence[AgentMessage], values: LaneContext) -> Context:
+        user_id, run_id = batch[0].user_id, batch[0].run_id
+        now, zone = self._book.clock(run_id)
+        run = self._book.get(run_id)
+        cache = self._caches.setdefault((user_id, run_id), {})
+        reading = Reading(self._ledger, user_id, zone, run.accounts if run else None, cache=cache)
+        return Context(
+            agent=agent.name,
+            messages=batch,
+            now=now,
+            timezone=zone,
+            views=views(reading),
+            shared=values,
+            compute=self._pool.call,
+            read=reading.seen,
+        )
+
+    async def _write_brief(self, ctx: Context, run_id: str) -> Any:
+        async with self._ledger.read() as tx:
+            run = (await runs.load(tx, [run_id]))[run_id]
+        brief = await prepare(self._ledger, run, ctx)
+        return brief.model_dump(mode="json", by_alias=True)
+
+    @staticmethod
+    def _steps(run: RunRecord) -> list[tuple[str, Any]]:
+        return [(step.recipient, step.payload(run)) for step in playbook(run.playbook).steps]
+
+    async def _load(self) -> None:
+        """Know the users of what is open, and the runs under way."""
+        async with self._ledger.read() as tx:
+            users = await messages.open_users(tx)
+            self._book.add(await runs.under_way(tx))
+        await self._ledger.ensure_users(users)
+
+    # -- waiting ----------------------------------------------------------------------------------------
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.create_task(work)
+
+    async def _until(self, condition: Coroutine[Any, Any, None]) -> None:
+        """Wait for a condition, or raise what ended the work."""
+        waiting = asyncio.ensure_future(condition)
+        try:
+            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                self.check()
+            await waiting
+        finally:
+            waiting.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(waiting, return_exceptions=True)
+
+    async def _drained(self) -> None:
+        await self._settled(self._is_drained)
+
+    async def _is_drained(self) -> bool:
+        async with self._ledger.read() as tx:
+            return not await messages.backlog(tx, 1) and not await actions.any_busy(tx)
+
+    async def _carried_out(self, action_id: str) -> None:
+        async def is_carried_out() -> bool:
+            action = await Actions(self._ledger).show(action_id)
+            return action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
+
+        await self._settled(is_carried_out)
+
+    async def _settled(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until a condition holds, looking again after every transaction, and once a second."""
+        while True:
+            change = self._book.next_change()
+            if await holds():
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(change.wait(), POLL)
