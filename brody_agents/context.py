@@ -187,12 +187,14 @@ class Context:
         self._compute = compute
         self._read: list[Provenance] = [] if read is None else read
         """What the handler has read; the views add to it."""
+        self._versions: dict[str, int] = {}
         self._ordinals: Counter[tuple[str, str]] = Counter()
 
     def begin(self) -> None:
         """Forget what an earlier attempt put out."""
         self.outcome = Outcome()
         self._read.clear()
+        self._versions.clear()
         self._ordinals.clear()
 
     @property
@@ -274,9 +276,10 @@ class Context:
         if key in self.outcome.updates:
             value = self.outcome.updates[key].value
         else:
-            value, _, provenance = await self._shared.read(key)
+            value, version, provenance = await self._shared.read(key)
             if value is not None:
                 self._read.append(provenance)
+            self._versions.setdefault(key, version)
         return default if value is None else value
 
     async def remember(self, key: str, value: Any, *, ttl: timedelta | None = None) -> None:
@@ -284,8 +287,9 @@ class Context:
 
         It is compared and set: if somebody changed the key after this handler read it, the handler runs again.
         """
-        earlier = self.outcome.updates.get(key)
-        expected = earlier.expected if earlier else (await self._shared.read(key))[1]
+        if key not in self._versions:
+            self._versions[key] = (await self._shared.read(key))[1]
+        expected = self._versions[key]  # the version first read: what changed since then is a lost race
         self.outcome.updates[key] = ContextUpdate(key, value, expected, ttl, self._provenance(None))
 
     async def forget(self, key: str) -> None:

@@ -24,15 +24,11 @@ def monday_of(day: date) -> date:
 
 
 def minutes_within(spans: Iterable[Span], within: Span) -> int:
-    """Return how many minutes of ``within`` the spans cover; what they cover together counts once."""
+    """Return how many minutes of ``within`` the spans take together; where two overlap, both count."""
     first, last = within
-    covered, reached = timedelta(), first
-    for start, end in sorted((start.astimezone(UTC), end.astimezone(UTC)) for start, end in spans):
-        begin, stop = max(start, reached), min(end, last)
-        if begin < stop:
-            covered += stop - begin
-            reached = stop
-    return round(covered / timedelta(minutes=1))
+    inside = ((max(start.astimezone(UTC), first), min(end.astimezone(UTC), last)) for start, end in spans)
+    taken = sum((end - start for start, end in inside if start < end), timedelta())
+    return round(taken / timedelta(minutes=1))
 
 
 def hours_between(earlier: datetime, later: datetime) -> float:

@@ -6,7 +6,7 @@ cannot be known is ``None``, and the definition says why. Everything here is pur
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
@@ -29,7 +29,6 @@ WAITING_DAYS = 3
 
 _TASK_HOURS = 0.5
 _REPLY_HOURS = 0.25
-_FOCUS = re.compile(r"^\W*(?:focus|fokus|deep work|blocker?\b|blocked|time block)", re.IGNORECASE)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _OWED = (
     'Threads that triage marked as "a reply is owed"; where triage has not run, threads in which you wrote and a '
@@ -72,10 +71,11 @@ def figures(facts: Facts) -> dict[str, Figure]:
 
 
 def is_meeting(event: Event, own: Collection[str]) -> bool:
-    """Say whether an event takes the user's time together with others, or elsewhere: no focus block, no whole day."""
+    """Say whether an event takes the user's time together with others: timed, busy, not declined."""
     declined = any(a.address in own and a.status == "declined" for a in event.attendees)
-    taken = event.busy and event.status != "cancelled" and not event.all_day and not declined
-    return taken and not _FOCUS.match(event.title)
+    people = [*([event.organizer] if event.organizer else []), *event.attendees]
+    others = any(p.address not in own and p.role != "none" and p.status != "declined" for p in people)
+    return others and event.busy and event.status != "cancelled" and not event.all_day and not declined
 
 
 # -- volume ------------------------------------------------------------------------------------------
@@ -84,35 +84,40 @@ def is_meeting(event: Event, own: Collection[str]) -> bool:
 def _volume(facts: Facts, mailbox: Mailbox) -> dict[str, Figure]:
     received = [h for h in mailbox.heads if not mailbox.is_own(h)]
     sent = [h for h in mailbox.heads if mailbox.is_own(h)]
-    unknown = "" if mailbox.heads else "Unknown: there is no mail."
-    unsent = unknown or ("" if facts.own or sent else "Unknown: none of your own addresses is known.")
+    no_mail = "" if mailbox.heads else "Unknown: there is no mail."
+    no_sent = no_mail or ("" if facts.own or sent else "Unknown: none of your own addresses is known.")
+    days = _known_days(facts, mailbox)
     return {
-        **_per_day(facts, mailbox, "received", received, "Mails that others sent you", unknown),
-        **_per_day(facts, mailbox, "sent", sent, "Mails that you sent", unsent),
+        **_per_day("received", "Mails that others sent you", _dates(received, facts), facts.day, days, no_mail),
+        **_per_day("sent", "Mails that you sent", _dates(sent, facts), facts.day, days, no_sent),
     }
 
 
 def _per_day(
-    facts: Facts, mailbox: Mailbox, name: str, heads: Sequence[MailHead], what: str, unknown: str
+    name: str, what: str, dates: Sequence[date], today: date, days: Sequence[date], unknown: str
 ) -> dict[str, Figure]:
-    dates = [_local(head.received_at, facts) for head in heads]
-    first = _first_day((h.received_at for h in mailbox.heads), facts)
-    past = [facts.day - timedelta(days=n) for n in range(1, PAST_DAYS + 1)]
-    days = [day for day in past if first is not None and day >= first]
-    usual: Figure = figure(
-        float(median(dates.count(day) for day in days)) if len(days) >= LEAST_DAYS else None,
-        "mails a day",
-        f"{what}, median of the {len(days)} days before today." if len(days) >= LEAST_DAYS else _too_short(len(days)),
+    per_day = Counter(dates)
+    short = (
+        "" if len(days) >= LEAST_DAYS else f"Unknown: your mail reaches back {len(days)} days, {LEAST_DAYS} are needed."
     )
-    if unknown:
-        nothing = figure(None, "mails", unknown)
-        return {f"{name}_today": nothing, f"{name}_usual": {**nothing, "unit": "mails a day"}}
-    definition = f"{what} today until now; without drafts and spam, each message once."
-    return {f"{name}_today": figure(dates.count(facts.day), "mails", definition), f"{name}_usual": usual}
+    usual = None if unknown or short else float(median(per_day[day] for day in days))
+    now = f"{what} today until now; without drafts and spam, each message once."
+    before = f"{what}, median of the {len(days)} days before today."
+    return {
+        f"{name}_today": figure(None if unknown else per_day[today], "mails", unknown or now),
+        f"{name}_usual": figure(usual, "mails a day", unknown or short or before),
+    }
 
 
-def _too_short(days: int) -> str:
-    return f"Unknown: your mail reaches back {days} days, {LEAST_DAYS} are needed."
+def _dates(heads: Iterable[MailHead], facts: Facts) -> list[date]:
+    return [_local(head.received_at, facts) for head in heads]
+
+
+def _known_days(facts: Facts, mailbox: Mailbox) -> list[date]:
+    """Return the days before today, at most :data:`PAST_DAYS`, that the mailbox reaches back to."""
+    first = _first_day((h.received_at for h in mailbox.heads), facts)
+    past = (facts.day - timedelta(days=n) for n in range(1, PAST_DAYS + 1))
+    return [day for day in past if first is not None and day >= first]
 
 
 # -- replies -----------------------------------------------------------------------------------------
@@ -121,25 +126,28 @@ def _too_short(days: int) -> str:
 def _replies(
     facts: Facts, mailbox: Mailbox, answered: Sequence[Answer], still: Sequence[MailHead]
 ) -> dict[str, Figure]:
+    if not mailbox.heads:
+        unknown = figure(None, "hours", "Unknown: there is no mail.")
+        return {"response_hours": unknown, "replies_owed": unknown | {"unit": "threads"}, "oldest_owed_hours": unknown}
+    oldest = hours_between(still[0].received_at, facts.now) if still else None
+    age = "Age of the oldest mail to which you owe a reply." if still else "You owe no reply."
+    return {
+        "response_hours": _response(facts, answered),
+        "replies_owed": count((h.id for h in still), "threads", _OWED),
+        "oldest_owed_hours": figure(oldest, "hours", age),
+    }
+
+
+def _response(facts: Facts, answered: Sequence[Answer]) -> Figure:
     since = facts.now - timedelta(days=PAST_DAYS)
     hours = [hours_between(a.asked.received_at, a.reply.received_at) for a in answered if a.reply.received_at >= since]
+    if not hours:
+        return figure(None, "hours", f"Unknown: you answered no personal mail in the last {PAST_DAYS} days.")
     definition = (
         "Median time from a personal mail to your reply in the same thread (from the first one, if several came), over "
         f"{len(hours)} replies of the last {PAST_DAYS} days."
-        if hours
-        else f"Unknown: you answered no personal mail in the last {PAST_DAYS} days."
     )
-    oldest = hours_between(still[0].received_at, facts.now) if still else None
-    none_owed = "You owe no reply." if mailbox.heads else "Unknown: there is no mail."
-    return {
-        "response_hours": figure(float(median(hours)) if hours else None, "hours", definition),
-        "replies_owed": count((h.id for h in still), "threads", _OWED)
-        if mailbox.heads
-        else figure(None, "threads", none_owed),
-        "oldest_owed_hours": figure(
-            oldest, "hours", "Age of the oldest mail to which you owe a reply." if still else none_owed
-        ),
-    }
+    return figure(float(median(hours)), "hours", definition)
 
 
 # -- meetings ----------------------------------------------------------------------------------------
@@ -150,24 +158,24 @@ def _meetings(facts: Facts, meetings: Sequence[Event]) -> dict[str, Figure]:
         unknown = figure(None, "hours", "Unknown: there is no calendar.")
         return dict.fromkeys(("meeting_hours_today", "meeting_hours_week", "meeting_hours_usual_week"), unknown)
     monday = monday_of(facts.day)
-    mondays = [monday - timedelta(weeks=n) for n in range(1, PAST_WEEKS + 1)]
-    first = _first_day((e.start for e in facts.events), facts)
-    weeks = [m for m in mondays if first is not None and m + timedelta(days=6) >= first]
-    enough = len(weeks) >= LEAST_WEEKS
-    what = "Busy events with a time, overlaps counted once; without focus blocks, declined and cancelled ones"
+    what = "Timed, busy events with other people; overlaps count twice, declined and cancelled ones not at all"
+    today, week = _hours(facts, meetings, facts.day, 1), _hours(facts, meetings, monday, 7)
     return {
-        "meeting_hours_today": figure(_hours(facts, meetings, facts.day, 1), "hours", f"{what}. Today."),
-        "meeting_hours_week": figure(
-            _hours(facts, meetings, monday, 7), "hours", f"{what}. This week, Monday to Sunday."
-        ),
-        "meeting_hours_usual_week": figure(
-            float(median(_hours(facts, meetings, m, 7) for m in weeks)) if enough else None,
-            "hours a week",
-            f"{what}. Median of the last {len(weeks)} weeks."
-            if enough
-            else f"Unknown: your calendar reaches back {len(weeks)} weeks, {LEAST_WEEKS} are needed.",
-        ),
+        "meeting_hours_today": figure(today, "hours", f"{what}. Today."),
+        "meeting_hours_week": figure(week, "hours", f"{what}. This week, Monday to Sunday."),
+        "meeting_hours_usual_week": _usual_week(facts, meetings, monday, what),
     }
+
+
+def _usual_week(facts: Facts, meetings: Sequence[Event], monday: date, what: str) -> Figure:
+    first = _first_day((e.start for e in facts.events), facts)
+    mondays = (monday - timedelta(weeks=n) for n in range(1, PAST_WEEKS + 1))
+    weeks = [m for m in mondays if first is not None and m + timedelta(days=6) >= first]
+    if len(weeks) < LEAST_WEEKS:
+        why = f"Unknown: your calendar reaches back {len(weeks)} weeks, {LEAST_WEEKS} are needed."
+        return figure(None, "hours a week", why)
+    usual = float(median(_hours(facts, meetings, m, 7) for m in weeks))
+    return figure(usual, "hours a week", f"{what}. Median of the last {len(weeks)} weeks.")
 
 
 def _hours(facts: Facts, meetings: Sequence[Event], first: date, days: int) -> float:

@@ -8,7 +8,6 @@ from brody_agents.agent import BrodyAgent, handles
 from brody_agents.communication.payloads import EmailReceived, FindDocuments, ScanInbox
 from brody_agents.context import Context
 from brody_agents.items import MailHead
-
 from brody_email.circumstances import RULES_KEY, SERVERS_KEY, Circumstances, names_of, read_rules
 from brody_email.drafts import Draft, draft_answers
 from brody_email.meetings import LOOKED_BACK, candidates, find_documents
@@ -76,7 +75,9 @@ async def _circumstances(ctx: Context) -> Circumstances:
 
 
 def _texts(value: object) -> frozenset[str]:
-    return frozenset(text.lower() for text in value if isinstance(text, str)) if isinstance(value, list) else frozenset()
+    return (
+        frozenset(text.lower() for text in value if isinstance(text, str)) if isinstance(value, list) else frozenset()
+    )
 
 
 def _tell(ctx: Context, reading: Reading, because: EmailReceived) -> None:

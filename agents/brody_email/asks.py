@@ -13,7 +13,7 @@ from enum import StrEnum
 from brody_email.sentence_model import REQUEST_VERBS
 from brody_email.sentences import SentenceKind, classify_sentence, split_sentences
 
-_LOOKED_AT = 6_000
+LOOKED_AT = 6_000
 _MOST_SENTENCES = 60
 _LONGEST_SENTENCE = 600
 
@@ -22,6 +22,7 @@ _COURTESY = re.compile(
     r"|\b(?:any|further|other|more)\s+questions\b|\bquestions\?\s|\banything\s+(?:urgent|else)\b|\btake\s+your\s+time\b"
     r"|\b(?:feel|be)\s+free\b|\bhesitate\b|\bkeep\s+in\s+touch\b|\bsee\s+you\b|\bhave\s+a\s+(?:nice|good|great|lovely)\b"
     r"|\bhope\s+(?:you|this|that|all)\b|\bright\?$|\bremember\s+me\?|\bguess\s+what\b|\byou\s+know\s+what\?"
+    r"|^(?:but\s+|and\s+)?if\s+you(?:'d|\s+would)?\s+(?:like|want|wish|are\s+interested|prefer|no\s+longer|did(?:n't|\s+not))\b"
     r"|\bif\s+(?:you|i|we)\s+can\s+(?:help|be\s+of)\b"
     r"|\bwie\s+geht(?:'s|\s+es)?\b|\b(?:bei|falls|sollten)\b.{0,40}\b(?:rück)?fragen\b|\bmelden\s+sie\s+sich\s+gerne?\b"
     r"|\bschönen?\s+(?:tag|abend|wochenende)\b",
@@ -47,11 +48,16 @@ PROMISED_DEED = (
     r"(?:schicke|sende|lade|melde|kümmere|bringe|prüfe|schreibe|rufe|erledige|mache|liefere|bereite|gebe|leite|reiche"
     r"|besorge|buche|bestelle|übernehme|kläre|überweise|unterschreibe|bestätige|aktualisiere|trage|hole|werde)n?"
 )
-_PROMISES = re.compile(rf"\b(?:ich|wir)\s+(?:\w+\s+)?{PROMISED_DEED}\b|\b{PROMISED_DEED}\s+(?:ich|wir)\b", re.IGNORECASE)
+_PROMISES = re.compile(
+    rf"\b(?:ich|wir)\s+(?:\w+\s+)?{PROMISED_DEED}\b|\b{PROMISED_DEED}\s+(?:ich|wir)\b", re.IGNORECASE
+)
 _ONLY_STATES = re.compile(r"\bwerden?\b(?!.*\w{3,}(?:en|ern|eln)\W*$)|\b(?:sein|da\s+sein)\W*$", re.IGNORECASE)
 
 
-_ORDINAL_END = re.compile(r"(?:^|\s)\d{1,2}\.$|\b(?:Mo|Di|Mi|Do|Fr|Sa|So|z\.\s?B|bzw|ca|Nr|Jan|Feb|Apr|Aug|Sept?|Okt|Nov|Dez)\.$")
+_LIST_MARK = re.compile(r"^(?:[-*•–·]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+")
+_ORDINAL_END = re.compile(
+    r"(?:^|\s)\d{1,2}\.$|\b(?:Mo|Di|Mi|Do|Fr|Sa|So|z\.\s?B|bzw|ca|Nr|Jan|Feb|Apr|Aug|Sept?|Okt|Nov|Dez)\.$"
+)
 _AFTER_ORDINAL = re.compile(r"[a-zäöü0-9]|(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)")
 
 
@@ -61,6 +67,14 @@ class AskKind(StrEnum):
     QUESTION = "question"
     REQUEST = "request"
     PROMISE = "promise"
+
+
+_WORDS = re.compile(
+    r"\b(?:confirm|let\s+(?:me|us)\s+(?:know|have)|tell\s+(?:me|us)|reply|respond|answer|get\s+back|rsvp|(?:send|give|e?-?mail|forward)"
+    r"\s+(?:me|us)|advise|comment|feedback|thoughts|which|when|whether|bescheid|rückmeldung|antwort\w*|bestätig\w*|melden?"
+    r"|(?:schick\w*|send\w*|gib|geben|sag\w*)(?:\s+\w+)?\s+(?:mir|uns))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +87,21 @@ class Ask:
     reason: str = ""
 
     @property
-    def wants_answer(self) -> bool:
+    def wants_something(self) -> bool:
         """Say whether the writer waits for something from the reader."""
         return self.kind is not AskKind.PROMISE
+
+    @property
+    def wants_words(self) -> bool:
+        """Say whether the writer waits for words: an answer, and not only a deed."""
+        return self.wants_something and (self.text.rstrip("\"')”* ").endswith("?") or bool(_WORDS.search(self.text)))
 
 
 def sentences_of(text: str) -> list[str]:
     """Cut the part of a mail that its sender wrote into sentences, at most 60."""
     sentences: list[str] = []
-    for sentence in split_sentences(text[:_LOOKED_AT])[:_MOST_SENTENCES]:
+    for line in split_sentences(text[:LOOKED_AT])[:_MOST_SENTENCES]:
+        sentence = _LIST_MARK.sub("", line)
         if sentences and _ORDINAL_END.search(sentences[-1]) and _AFTER_ORDINAL.match(sentence):
             sentences[-1] += f" {sentence}"  # "bis Freitag, 30. Oktober" is one sentence
         else:
@@ -118,15 +138,19 @@ def _may_ask(sentence: str) -> bool:
     return not REQUEST_VERBS.isdisjoint(words[:3])  # "Jonas, check the numbers": the order opens the sentence
 
 
+def _is_prose(sentence: str) -> bool:
+    return "----" not in sentence and sum(map(str.isalpha, sentence)) > 0.6 * len(sentence)
+
+
 def _ask(sentence: str) -> Ask | None:
-    if len(sentence) < 6 or len(sentence) > _LONGEST_SENTENCE or _COURTESY.search(sentence):
+    if not 6 <= len(sentence) <= _LONGEST_SENTENCE or not _is_prose(sentence) or _COURTESY.search(sentence):
         return None
     return _german(sentence) if is_german(sentence) else _english(sentence)
 
 
 _DEED = re.compile(
     r"\b(?:can|could|would|will|can't|couldn't|won't)\s+(?:you|someone|somebody|anyone|one\s+of\s+you)\b"
-    r"(?!\s+(?:have|be\b|like|know|think|recommend|say|prefer|agree|want|mind\s+if|happen|by\s+any\s+chance\s+have))"
+    r"(?!\s+(?:have|be\b|like|know|think|recommend|say|prefer|agree|want|mind\s+if|happen|speak|talk|come|join|attend|consider|meet|by\s+any\s+chance\s+have))"
     r"|\bwould\s+you\s+mind\s+\w+ing\b|\bplease\b|\bdo\s+me\s+a\s+favou?r\b|\bare\s+you\s+able\s+to\b|\bany\s+chance\s+you\b"
     r"|\bcan\s+i\s+ask\s+you\s+to\b",
     re.IGNORECASE,

@@ -76,7 +76,7 @@ class Circumstances:
     """The addresses of each contact by display name, see :func:`plain_name`."""
     rules: tuple[MailRule, ...] = ()
     servers: frozenset[str] = frozenset()
-    """Authserv-ids to be believed; empty: the one that the newest Received header vouches for."""
+    """Authserv-ids to be believed; empty: those of the house that the mail was delivered to."""
 
     @cached_property
     def timezone(self) -> ZoneInfo:

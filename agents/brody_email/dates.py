@@ -33,9 +33,7 @@ _CALENDAR = (
     rf"\d{{1,2}}(?:st|nd|rd|th|\.)?\s+(?:of\s+)?{_MONTH}{_YEAR}|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b{_YEAR}"
     r"|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.(?:\s?(?:(?:19|20)\d\d|\d\d)\b)?|\d{1,2}/\d{1,2}(?:/(?:\d{4}|\d\d))?(?![/\d])"
 )
-_PART = (
-    r"(?:\s+(?P<part>(?i:morning|noon|afternoon|evening|night|früh|vormittag|mittag|nachmittag|abend)))?"
-)
+_PART = r"(?:\s+(?P<part>(?i:morning|noon|afternoon|evening|night|früh|vormittag|mittag|nachmittag|abend)))?"
 _HOUR = (
     r"\d{1,2}[:.]\d\d(?:\s*(?:[ap]\.?m\b\.?|[AP]M\b|Uhr\b|h\b))?|\d{1,2}\s*(?:[ap]\.?m\b\.?|[AP]M\b|Uhr\b|o'clock\b)"
     r"|noon\b|midday\b|midnight\b"
@@ -133,7 +131,8 @@ def _needs_lead(match: re.Match[str]) -> bool:
     words = match["calendar"] or ""
     numeric = bool(words) and not re.search(r"[^\W\d]", words) and not re.search(r"\b(?:19|20)\d\d", words)
     short = re.fullmatch(r"(?:sun|sat|mon|wed)\.?", (match["weekday"] or "").casefold()) and not match["with_weekday"]
-    return numeric or bool(short) or (match["last_day"] or "").casefold().endswith(("weekend", "wochenende", "feierabend"))
+    vague = (match["last_day"] or "").casefold().endswith(("weekend", "wochenende", "feierabend"))
+    return numeric or bool(short) or vague
 
 
 def _instant(match: re.Match[str], lead: str, base: datetime) -> datetime | None:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brody_agents.items import MailItem
-
 from brody_email.asks import Ask, is_german
 from brody_email.circumstances import Circumstances
 from brody_email.dates import find_due
 from brody_email.look import Look
-from brody_email.signals import first_name
+from brody_email.signals import first_name, is_desk
 from brody_email.tasks import quoted
 from brody_email.threads import normalised_subject
 
@@ -46,9 +45,17 @@ class _Words:
     subject: str
 
 
-_ENGLISH = _Words("thank you for your mail.", "You asked:", "by", "[your answer]", "Best regards,", "[your name]", "Re: ")
+_ENGLISH = _Words(
+    "thank you for your mail.", "You asked:", "by", "[your answer]", "Best regards,", "[your name]", "Re: "
+)
 _GERMAN = _Words(
-    "vielen Dank für Ihre Nachricht.", "Sie fragen:", "bis", "[Ihre Antwort]", "Mit freundlichen Grüßen", "[Ihr Name]", "AW: "
+    "vielen Dank für Ihre Nachricht.",
+    "Sie fragen:",
+    "bis",
+    "[Ihre Antwort]",
+    "Mit freundlichen Grüßen",
+    "[Ihr Name]",
+    "AW: ",
 )
 _GERMAN_DU = _Words(
     "danke für deine Nachricht.", "Du fragst:", "bis", "[deine Antwort]", "Viele Grüße", "[dein Name]", "AW: "
@@ -56,11 +63,11 @@ _GERMAN_DU = _Words(
 
 
 def draft_answer(mail: MailItem, about: Circumstances) -> Draft | None:
-    """Return the draft of an answer to ``mail``, or ``None`` if nothing in it asks for one."""
+    """Return the draft of an answer to ``mail``, or ``None`` if it asks for no words: a deed is a task."""
     look = Look(mail, about)
-    asks = [ask for ask in look.asks if ask.wants_answer][:_MOST_QUESTIONS]
+    asks = [ask for ask in look.asks if ask.wants_something][:_MOST_QUESTIONS]
     to = tuple(a.address for a in mail.reply_to or (mail.sender,) if "@" in a.address and a.address not in about.own)
-    if not asks or not to or look.machine or look.forged or look.by_user:
+    if not any(ask.wants_words for ask in asks) or not to or look.machine or look.forged or look.by_user:
         return None
     words = _language(mail)
     text = "\n\n".join([_greeting(mail, words), words.thanks, words.asked, *_questions(mail, asks, about, words)])
@@ -81,9 +88,9 @@ def _language(mail: MailItem) -> _Words:
 
 
 def _greeting(mail: MailItem, words: _Words) -> str:
-    name = first_name(mail.sender.name)
+    name = "" if is_desk(mail) else first_name(mail.sender.name)
     if words is _GERMAN:
-        return f"Guten Tag {mail.sender.name},".replace(" ,", ",")
+        return f"Guten Tag {mail.sender.name if name else ''},".replace(" ,", ",")
     if words is _GERMAN_DU:
         return f"Hallo {name},".replace(" ,", ",")
     return f"Hi {name}," if name else "Hello,"

@@ -13,7 +13,7 @@ REASON = "The text addresses the assistant; nothing of it is followed."
 
 _ADDRESSES = re.compile(
     r"""
-    \b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|every|of|each)\s+)*
+    (?<!not\s)(?<!n't\s)\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|every|of|each)\s+)*
         (?:(?:the|your|my|our|previous|prior|earlier|above|preceding|foregoing|these|those|other|system|safety)\s+)+
         (?:instructions?|prompts?|rules|guidelines|directions|context|messages?)\b
     | \b(?:ignorier\w*|vergiss|vergessen\s+sie|missachte\w*)\b [^.!?]{0,40} \b(?:anweisung\w*|regeln|vorgaben|befehle)\b
@@ -21,14 +21,16 @@ _ADDRESSES = re.compile(
     | ^\W*(?:system|assistant|user|developer)(?:\s+(?:notice|message|prompt|note|override))?\s*:
     | \b(?:notice|message|note|instructions?|attention)\s+(?:to|for)\s+(?:the\s+|any\s+|all\s+|your\s+)?(?:\w+\s+)?
         (?:ai|assistants?|agents?|bots?|language\s+models?|llms?)\b
-    | \b(?:dear|hey|hello|hi|attention|liebe[rs]?|hallo)\s+(?:ai\b|ki\b|(?:\w+\s+)?(?:assistant|agent|assistent|chatbot))
+    | \b(?:dear|hey|hello|hi|attention|liebe[rs]?|hallo)\s+
+        (?:ai\b|ki\b|(?:\w+\s+)?(?:assistant|agent|assistent|chatbot))
     | \byou\s+are\s+(?:now\s+)?(?:an?|the)\s+(?:\w+\s+)?(?:ai|assistant|agent|language\s+model|llm|chatbot)\b
     | \bas\s+an?\s+(?:ai|language\s+model|llm)\b
     | \b(?:system\s+prompt|jailbreak|developer\s+mode)\b
     | <\|?(?:im_start|im_end|system|assistant)\|?> | \[/?inst\] | \bbegin\s+system\b
     | \b(?:do\s+not|don't|without)\s+(?:\w+\s+)?(?:ask|asking|tell|telling|inform|informing|notify|notifying
         |alert|alerting|consult|consulting)\s+the\s+user\b
-    | \bthe\s+user\s+(?:has|have|had)\s+(?:already\s+|previously\s+)?(?:approved|authori[sz]ed|agreed|consented|confirmed)
+    | \bthe\s+user\s+(?:has|have|had)\s+(?:already\s+|previously\s+)?
+        (?:approved|authori[sz]ed|agreed|consented|confirmed)
     | \bdo\s+not\s+mention\s+(?:this|it)\s+in\s+(?:your|the)\s+(?:summary|answer|brief|report)
     | \b(?:forward|send|export|upload|exfiltrate|leite|delete)\s+(?:me\s+)?(?:all|every|alle)\s+(?:of\s+)?
         (?:(?:the|my|your|his|her|their|user's|die|deine|ihre)\s+)?
@@ -41,15 +43,34 @@ _ADDRESSES = re.compile(
 
 _WORDS = re.compile(r"[a-zäöüß]+")
 _TELLTALE = frozenset(
-    "ignore disregard forget override bypass vergiss vergessen ai ki agent agents assistant assistants assistent bot bots"
-    " chatbot llm llms brody model models system developer jailbreak user inst im forward export upload exfiltrate leite"
-    " delete send summary ignoriere ignorieren ignoriert missachte missachten".split()
+    """
+    ignore disregard override bypass ignoriere ignorieren ignoriert missachte missachten vergiss vergessen ai ki agent
+    agents assistant assistants assistent bot bots chatbot llm llms brody jailbreak inst im prompt prompts
+    """.split()  # noqa: SIM905
 )
+_TOGETHER = tuple(
+    tuple(frozenset(words.split()) for words in line.split(" + "))
+    for line in (
+        "forget + instructions prompts rules guidelines directions context",
+        "language + model models",
+        "mention + summary answer brief report",
+        "user + ask asking tell telling inform informing notify notifying alert alerting consult consulting",
+        "user + approved authorised authorized agreed consented confirmed notice message note prompt",
+        "system developer + notice message note prompt override mode begin user assistant",
+        "all every alle + forward send export upload exfiltrate leite delete + mail mails email emails message messages"
+        " nachrichten conversations contacts kontakte password passwords inbox mailbox credentials secrets keys",
+    )
+)
+"""Words that only together point to an order: one of each group."""
+_ROLE = re.compile(r"^\W*(?:system|user|developer)\s*:|<\|?\w+\|?>", re.IGNORECASE | re.MULTILINE)
 
 
 def may_address_assistant(text: str) -> bool:
-    """Say whether the text has one of the words that every order to an assistant has; much cheaper than to look."""
-    return not _TELLTALE.isdisjoint(_WORDS.findall(text.lower()))
+    """Say whether the text has the words that orders to an assistant have; much cheaper than to look for orders."""
+    words = frozenset(_WORDS.findall(text.lower()))
+    if not _TELLTALE.isdisjoint(words) or _ROLE.search(text):
+        return True
+    return any(not any(group.isdisjoint(words) for group in row) for row in _TOGETHER)
 
 
 def addresses_assistant(sentence: str) -> bool:
@@ -62,7 +83,7 @@ def before_orders(sentences: Sequence[str]) -> tuple[list[str], bool]:
 
     What follows such a sentence is not trusted either: orders run on.
     """
-    if not may_address_assistant(" ".join(sentences)):
+    if not may_address_assistant("\n".join(sentences)):
         return list(sentences), False
     for index, sentence in enumerate(sentences):
         if addresses_assistant(sentence):

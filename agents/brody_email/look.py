@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 
 from brody_agents.items import MailItem
-from brody_email.asks import Ask, AskKind, find_asks, sentences_of
-from brody_email.authentication import failed, pretence
+from brody_email.asks import LOOKED_AT, Ask, AskKind, find_asks, sentences_of
+from brody_email.authentication import accused, failed, pretence
 from brody_email.circumstances import Circumstances
 from brody_email.dates import Due, find_due
-from brody_email.instructions import before_orders
+from brody_email.instructions import before_orders, may_address_assistant
 from brody_email.signals import Addressed, addressed, machine_reason, recipients, was_delivered
 from brody_email.spam import SpamScore, spam_score
 from brody_email.tasks import spoken_to
@@ -44,6 +44,11 @@ class Look:
         """Say as whom it comes that it may not be from."""
         return "" if self.by_user else pretence(self.mail, self.about)
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether it comes as somebody else and some server found it forged: then nothing of it goes on."""
+        return bool(self.pretence) and accused(self.mail)
+
     @cached_property
     def known(self) -> bool:
         """Say whether the user has to do with the sender; a forged sender proves nothing."""
@@ -73,7 +78,7 @@ class Look:
     @property
     def gives_orders(self) -> bool:
         """Say whether the text speaks to the assistant."""
-        return self._sentences[1]
+        return may_address_assistant(self.mail.reply[:LOOKED_AT]) and self._sentences[1]
 
     @cached_property
     def asks(self) -> tuple[Ask, ...]:
@@ -83,7 +88,7 @@ class Look:
     @cached_property
     def asked(self) -> Ask | None:
         """Return the first thing that it wants of the user, requests before questions."""
-        wanted = [ask for ask in self.asks if ask.wants_answer and self._is_meant(ask)]
+        wanted = [ask for ask in self.asks if ask.wants_something and self._is_meant(ask)]
         return next((ask for ask in wanted if ask.kind is AskKind.REQUEST), wanted[0] if wanted else None)
 
     @cached_property
@@ -95,7 +100,7 @@ class Look:
     def deadline(self) -> Due | None:
         """Return the earliest date that it sets the user."""
         base = self.mail.received_at.astimezone(self.about.timezone)
-        dates = (find_due(ask.text, base) for ask in self.asks if ask.wants_answer and self._is_meant(ask))
+        dates = (find_due(ask.text, base) for ask in self.asks if ask.wants_something and self._is_meant(ask))
         return min((due for due in dates if due and due.when >= base), key=lambda due: due.when, default=None)
 
     def _is_meant(self, ask: Ask) -> bool:

@@ -11,7 +11,6 @@ from brody_agents.communication.message_protocol import stable_id
 from brody_agents.communication.payloads import DocumentsFound, FindDocuments, FoundDocument
 from brody_agents.integrations.mail.base import Attachment
 from brody_agents.items import MailHead, MailItem
-
 from brody_email.signals import recipients
 
 LOOKED_BACK = timedelta(days=60)
@@ -19,9 +18,11 @@ _RECENT = timedelta(days=14)
 _MOST_MAILS = 20
 _LEAST = 0.3
 _COMMON = frozenset(
-    "a an and at for from in of on or our re the to with your "
-    "call catch chat daily deck discussion followup meeting monthly planning review session status sync team weekly "
-    "am aus das der die ein eine für im mit und vom von zum zur besprechung jour fixe termin treffen".split()
+    """
+    a an and at for from in of on or our re the to with your
+    call catch chat daily deck discussion followup meeting monthly planning review session status sync team weekly
+    am aus das der die ein eine für im mit und vom von zum zur besprechung jour fixe termin treffen
+    """.split()  # noqa: SIM905
 )
 _NO_DOCUMENTS = ("text/calendar", "application/ics", "application/pgp-", "application/pkcs7-", "application/x-pkcs7-")
 
@@ -55,11 +56,16 @@ def candidates(ask: FindDocuments, heads: Sequence[MailHead], own: frozenset[str
     """Return the ids of the mails that are worth opening for a meeting, best first, at most twenty."""
     wanted = _wanted(ask, own)
     rated = [(_promise(head, wanted, now), head) for head in heads if _may_belong(head, now)]
-    best = sorted((pair for pair in rated if pair[0] > 0), key=lambda pair: (-pair[0], -pair[1].received_at.timestamp(), pair[1].id))
+    best = sorted(
+        (pair for pair in rated if pair[0] > 0),
+        key=lambda pair: (-pair[0], -pair[1].received_at.timestamp(), pair[1].id),
+    )
     return [head.id for _, head in best[:_MOST_MAILS]]
 
 
-def find_documents(ask: FindDocuments, mails: Mapping[str, MailItem], ids: Sequence[str], own: frozenset[str]) -> DocumentsFound:
+def find_documents(
+    ask: FindDocuments, mails: Mapping[str, MailItem], ids: Sequence[str], own: frozenset[str]
+) -> DocumentsFound:
     """Return what belongs to the meeting among the opened mails: attachments, and mails that speak of it."""
     wanted = _wanted(ask, own)
     found = [document for i in ids if i in mails for document in _documents(mails[i], wanted)]
@@ -100,14 +106,19 @@ def _company(head: MailHead, wanted: _Wanted) -> float:
 
 
 def _documents(mail: MailItem, wanted: _Wanted) -> Iterable[FoundDocument]:
-    about = _match(mail, mail.subject, wanted)
     for attachment in documents_of(mail):
-        named = _match(mail, f"{mail.subject} {attachment.name}", wanted)
-        if named.by_words and named.score >= _LEAST:
-            where = f'Attached to "{mail.subject[:100]}" of {mail.sender.name or mail.sender.address}, {mail.received_at:%d.%m.%Y}.'
-            yield _found(attachment_id(mail.id, attachment), attachment.name, min(1.0, named.score + 0.1), (where, *named.reasons))
-    if about.by_words and about.score >= _LEAST:
-        yield _found(mail.id, mail.subject, about.score * 0.8, about.reasons)
+        match = _match(mail, f"{mail.subject} {attachment.name}", wanted)
+        if match.by_words and match.score >= _LEAST:
+            reasons = (_attached_to(mail), *match.reasons)
+            yield _found(attachment_id(mail.id, attachment), attachment.name, min(1.0, match.score + 0.1), reasons)
+    match = _match(mail, mail.subject, wanted)
+    if match.by_words and match.score >= _LEAST and _company(mail, wanted):
+        yield _found(mail.id, mail.subject, match.score * 0.8, match.reasons)
+
+
+def _attached_to(mail: MailItem) -> str:
+    name = mail.sender.name or mail.sender.address
+    return f'Attached to "{mail.subject[:100]}" of {name}, {mail.received_at:%d.%m.%Y}.'
 
 
 def _found(document_id: str, name: str, score: float, reasons: Sequence[str]) -> FoundDocument:

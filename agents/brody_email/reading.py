@@ -15,7 +15,6 @@ from brody_agents.communication.payloads import (
     TaskSuggestion,
 )
 from brody_agents.items import MailItem
-
 from brody_email.circumstances import Circumstances
 from brody_email.look import Look
 from brody_email.meetings import attachment_id, documents_of
@@ -47,10 +46,9 @@ def read_mail(mail: MailItem, about: Circumstances) -> Reading:
     look = Look(mail, about)
     verdict = judge(look)
     classified = classification(mail.id, verdict, first_thread_id(mail))
-    if verdict.category == "spam" or "trash" in mail.flags:
+    if verdict.category == "spam" or look.is_doubtful or "trash" in mail.flags:
         return Reading(classified)  # nothing of it goes on
-    meetings = _meetings(mail, about) if verdict.category == "invite" else ()
-    return Reading(classified, _tasks(look, verdict), meetings, _documents(mail))
+    return Reading(classified, _tasks(look, verdict), _meetings(mail, about), _documents(mail))
 
 
 def classification(email_id: str, verdict: Verdict, thread_id: str) -> EmailClassified:
@@ -74,6 +72,8 @@ def _tasks(look: Look, verdict: Verdict) -> TaskSuggestion | None:
 
 
 def _meetings(mail: MailItem, about: Circumstances) -> tuple[MeetingRequest, ...]:
+    if not mail.invite:
+        return ()
     from brody_agents.integrations.calendar.expansion import parse_invite
 
     return tuple(

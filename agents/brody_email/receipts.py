@@ -60,7 +60,8 @@ def receipt_reason(mail: MailItem) -> str:
 def amount(mail: MailItem) -> str:
     """Return the total that the mail names, such as ``84.90 EUR``, else the first amount, else nothing."""
     text = mail.text[:_LOOKED_AT]
-    totals = (match for total in _TOTAL.finditer(text) for match in _AMOUNT.finditer(text, total.end(), total.end() + 80))
+    ends = (total.end() for total in _TOTAL.finditer(text))
+    totals = (match for end in ends if (match := _AMOUNT.search(text, end, end + 80)))
     first = next(totals, None) or _AMOUNT.search(text)
     return _read(first[0]) if first else ""
 

@@ -13,7 +13,6 @@ from typing import cast
 
 from brody_agents.communication.payloads import Category, EmailClassified, Urgency
 from brody_agents.items import MailHead, MailItem
-
 from brody_email.authentication import failed, own_server
 from brody_email.circumstances import Circumstances
 from brody_email.reading import classification
@@ -123,7 +122,8 @@ class _Row:
     def correction(self, standing: Standing, thread_id: str) -> EmailClassified | None:
         """Return what is to be said of the mail, if that is not what was said."""
         verdict = self.verdict
-        if self.read_again or standing.state != self.head.reply_state:
+        news = bool(standing.reason) and standing.reason not in verdict.reasons
+        if news or self.read_again or standing.state != self.head.reply_state:
             verdict = _corrected(verdict, standing)
         message = classification(self.head.id, verdict, thread_id).model_copy(
             update={"reply_state": standing.state, "waiting_on": list(standing.waiting_on)}
@@ -157,7 +157,9 @@ def _to_answer(
     thread: Thread, rows: Mapping[str, _Row], stands: Mapping[str, Standing], about: Circumstances
 ) -> str | None:
     """Return the newest mail of a thread that wants an answer, unless the user is writing one already."""
-    owed = [mail for mail in thread.mails if stands[mail.id].state == "owed" and rows[mail.id].verdict.category in _ASKING]
+    owed = [
+        mail for mail in thread.mails if stands[mail.id].state == "owed" and rows[mail.id].verdict.category in _ASKING
+    ]
     if not owed or about.now - owed[-1].received_at > DRAFTED:
         return None
     writing = any("draft" in mail.flags and mail.received_at >= owed[-1].received_at for mail in thread.mails)

@@ -11,15 +11,29 @@ from brody_agents.items import MailHead
 _LIST_ID = re.compile(r"<([^<>\s]+)>|([^\s<>\"]+)\s*$")
 _BULK_PRECEDENCE = frozenset({"bulk", "list", "junk"})
 _ROBOTS = frozenset(
-    ["alert", "alerts", "automailer", "automated", "autoreply", "bot", "bounce", "bounces", "cron", "daemon", "donotreply", "mailer", "noreply", "notification", "notifications", "notifier", "notify", "postmaster", "robot", "root", "rss", "rssfeeds", "feed", "feeds", "system", "unattended", "nichtantworten"]
+    """
+    alert alerts automailer automated autoreply bot bounce bounces cron daemon donotreply mailer noreply
+    notification notifications notifier notify postmaster robot root rss rssfeeds feed feeds system
+    unattended nichtantworten
+    """.split()  # noqa: SIM905
 )
 _BROADCASTERS = frozenset(
-    ["campaign", "digest", "editor", "emailinfo", "marketing", "mailing", "mailings", "news", "newsletter", "newsletters", "offers", "promo", "promotions", "subscriptions", "update", "updates", "webmaster", "elists", "list", "lists"]
+    """
+    campaign digest editor emailinfo marketing mailing mailings news newsletter newsletters offers promo
+    promotions subscriptions update updates webmaster elists
+    """.split()  # noqa: SIM905
 )
 _DESKS = frozenset(
-    ["accounts", "accounting", "admin", "bestellung", "bestellungen", "billing", "booking", "bookings", "buchhaltung", "contact", "customer", "customers", "help", "hello", "hallo", "info", "invoice", "invoices", "kontakt", "kundenservice", "mail", "office", "order", "orders", "payment", "payments", "post", "rechnung", "rechnungen", "receipt", "receipts", "reservation", "reservations", "sales", "service", "shipment", "shipping", "shop", "store", "support", "team", "tickets", "tracking", "versand"]
+    """
+    accounts accounting admin bestellung bestellungen billing booking bookings buchhaltung contact customer
+    customers help hello hallo info invoice invoices kontakt kundenservice mail office order orders payment
+    payments post rechnung rechnungen receipt receipts reservation reservations sales service shipment
+    shipping shop store support team tickets tracking versand
+    """.split()  # noqa: SIM905
 )
 _REPLY_SUBJECT = re.compile(r"^\s*(?:\[[^\]]{1,60}\]\s*)?(?:re|aw|antw|sv|rif|vs|odp)(?:\[\d+\]|\^\d+)?\s*:", re.I)
+
+_LIST_MANAGER = re.compile(r"\b(?:owner-[\w.-]+|[\w.-]+-(?:owner|admin|bounces?|errors|return))[\w+=.-]*@[\w.-]+")
 
 Addressed = Literal["to", "cc", "list", "unseen"]
 
@@ -48,13 +62,30 @@ def is_reply(mail: MailHead) -> bool:
 
 
 def is_discussion(mail: MailHead) -> bool:
-    """Say whether a person wrote this to a list where everybody may write."""
-    if is_robot(mail) or not (list_id(mail) or _precedence(mail) in ("list", "bulk")):
+    """Say whether this was written to a list where everybody may write; a program may (a bug tracker does)."""
+    if not (list_id(mail) or _precedence(mail) in _BULK_PRECEDENCE):
         return False
     if is_reply(mail):
         return True
     posted = "mailto:" in signal(mail, "list-post") or bool(signal(mail, "x-beenthere"))
-    return posted and not is_broadcaster(mail)
+    return (posted or _sent_on_by_list(mail)) and _BROADCASTERS.isdisjoint(words_of(mail.sender.address))
+
+
+def _sent_on_by_list(mail: MailHead) -> bool:
+    """See a list without List-Post: the writer is of another house than the list that sends the mail on."""
+    home = _house(mail.sender.address)
+    sent_on = _LIST_MANAGER.search(
+        f"{signal(mail, 'sender')} {signal(mail, 'errors-to')} {signal(mail, 'return-path')}"
+    )
+    if sent_on and _house(sent_on[0]) != home:
+        return True
+    names = {list_id(mail), signal(mail, "sender").strip("<>")} - {"", mail.sender.address}
+    lists = (a.address for a in (*mail.to, *mail.cc) if not names.isdisjoint((a.address, a.address.replace("@", "."))))
+    return any(_house(address) != home for address in lists)
+
+
+def _house(address: str) -> str:
+    return ".".join(address.rpartition("@")[2].strip("<>\"' ").split(".")[-2:])
 
 
 def bulk_reason(mail: MailHead) -> str:
@@ -80,7 +111,8 @@ def automatic_answer(mail: MailHead) -> str:
     submitted = signal(mail, "auto-submitted")
     if submitted.startswith("auto-replied"):
         return "An automatic reply (Auto-Submitted)."
-    if _precedence(mail) in ("auto_reply", "auto-reply") or signal(mail, "x-autoreply") or signal(mail, "x-autorespond"):
+    marked = signal(mail, "x-autoreply") or signal(mail, "x-autorespond")
+    if marked or _precedence(mail) in ("auto_reply", "auto-reply"):
         return "An automatic reply, by its headers."
     if mail.signals.get("return-path", "-").strip() == "<>":
         return "A report of a mail server: its return path is empty."

@@ -60,9 +60,12 @@ def _content(mail: MailItem) -> Iterator[Sign]:
         yield 2.0, "The text addresses the assistant."
 
 
+_UPPER, _LOWER = re.compile(r"[A-ZÄÖÜ]"), re.compile(r"[a-zäöüß]")
+
+
 def _body_shouts(text: str) -> bool:
     text = text[:_LOOKED_AT]
-    upper, lower = (sum(map(test, text)) for test in (str.isupper, str.islower))
+    upper, lower = len(_UPPER.findall(text)), len(_LOWER.findall(text))
     capitals = upper > 100 and upper > 0.25 * (upper + lower)
     return capitals or (text.count("!") > 4 and text.count("!") > len(text) / 250)
 
@@ -70,14 +73,22 @@ def _body_shouts(text: str) -> bool:
 # -- headers -----------------------------------------------------------------------------------------
 
 _TAIL = re.compile(
-    r"\s{3,}\S{1,12}$|\s(?=[a-z]*\d+[a-z])[a-z0-9]{4,}$|[\[(](?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{4,}[\])]$|[a-zA-Z!]\d{4,}$|\d{12,}$"
-    r"|\.{4,}\s*\w{4,6}$|[.?!][a-z]?\d\w{1,4}$|\s[b-df-hj-np-tv-xz]{5,}$"
+    r"\s(?=[a-z]*\d+[a-z])[a-z0-9]{4,}$|[\[(](?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{4,}[\])]$|[a-zA-Z!]\d{4,}$|\d{12,}$"
+    r"|\.{4,}\s*\w{1,6}$|[.?!][a-z]?\d\w{1,4}$|\s[b-df-hj-np-tv-xz]{5,}$|[a-z].*\s(?!X?HTML|HTTPS?)[B-DF-HJ-NP-TV-XZ]{4,8}$"
+)
+_NUMBER_TAIL = re.compile(r"\s\d{5}$")
+_NUMBERED = re.compile(
+    r"\b(?:order|invoice|ticket|case|number|no|nr|ref|id|bug|issue|report|room|plz|zip|build|rechnung|bestellung|auftrag|kunde\w*)\b"
+    r"|#|\b\d+[./:-]",
+    re.IGNORECASE,
 )
 _MARK = re.compile(r"!!|\?\?|\$\$|!\s*\[|^\s*\*|\*\s*$|^\s*adv\s*:|^\s*::", re.I)
 _HASH_LINE = re.compile(r"^\s*(?:[a-z]{16,}|\d{12,}|\w{5,}-\w{5,}(?:-\w+)+|\[[^\]\s]*[^\w\s\]][^\]\s]*\])\s*$", re.M)
 _IP_LINK = re.compile(r"https?://(?:\d{1,3}\.){3}\d{1,3}|https?://\w+@|https?://[^\s/]*%[0-9a-f]{2}", re.I)
+_CODE = re.compile(r"<script\b|<html\b.{0,300}<body\b|(?:%[0-9a-f]{2}){8}", re.IGNORECASE | re.DOTALL)
 _PITCHING_NAME = re.compile(
-    r"!|\b(?:free|deals?|offers?|win|winner|save|savings|cash|loans?|credit|mortgage|lose weight|exciting|opt[- ]in)\b", re.I
+    r"!|\b(?:free|deals?|offers?|win|winner|save|savings|cash|loans?|credit|mortgage|lose weight|exciting|opt[- ]in)\b",
+    re.I,
 )
 _MASS_MAILER = re.compile(r"\b(?:mass|bulk|multi)[- ]?(?:mail|send)|\bsender v|group ?mail|mailing machine", re.I)
 
@@ -90,6 +101,10 @@ def _headers(mail: MailItem, forged: bool) -> Iterator[Sign]:
             yield points, reason
 
 
+def _random_tail(subject: str) -> bool:
+    return bool(_TAIL.search(subject) or (_NUMBER_TAIL.search(subject) and not _NUMBERED.search(subject)))
+
+
 def _shouts(mail: MailItem) -> bool:
     letters = [c for c in mail.subject if c.isalpha()]
     return len(letters) >= 9 and sum(c.isupper() for c in letters) > 0.7 * len(letters)
@@ -97,8 +112,10 @@ def _shouts(mail: MailItem) -> bool:
 
 def _scrambled_sender(mail: MailItem) -> bool:
     local = mail.sender.address.partition("@")[0]
-    return not is_discussion(mail) and bool(re.search(r"\d{4,}|[a-z]\d+[a-z]+\d|\d[a-z]{2,}\d|^\d+[a-z]|^_", local)) and (
-        len(local) < 24
+    return (
+        not is_discussion(mail)
+        and bool(re.search(r"\d{4,}|[a-z]\d+[a-z]+\d|\d[a-z]{2,}\d|^\d+[a-z]|^_", local))
+        and (len(local) < 24)
     )
 
 
@@ -122,7 +139,7 @@ def _to_oneself(mail: MailItem) -> bool:
 
 
 _HEADER_SIGNS: tuple[tuple[Callable[[MailItem], bool], float, str], ...] = (
-    (lambda mail: bool(_TAIL.search(mail.subject)), 1.5, "The subject ends in a random mark, as mass mailers add."),
+    (lambda mail: _random_tail(mail.subject), 1.5, "The subject ends in a random mark, as mass mailers add."),
     (lambda mail: bool(_MARK.search(mail.subject)), 1.0, "The subject is marked like an advertisement."),
     (_shouts, 1.0, "The subject shouts in capitals."),
     (lambda mail: bool(_PITCHING_NAME.search(mail.sender.name)), 1.2, "The sender's name is an advertisement."),
@@ -133,6 +150,7 @@ _HEADER_SIGNS: tuple[tuple[Callable[[MailItem], bool], float, str], ...] = (
     (_to_a_run_of_names, 1.5, "It goes to a run of names from an address list."),
     (_to_oneself, 1.0, "It is addressed to its own sender."),
     (lambda mail: bool(_HASH_LINE.search(mail.text[-3000:])), 1.2, "It carries random letters against filters."),
+    (lambda mail: bool(_CODE.search(mail.text[:3000])), 1.2, "It carries program code in place of text."),
     (lambda mail: bool(_IP_LINK.search(mail.text)), 1.5, "A link hides where it leads."),
     (lambda mail: bool(_MASS_MAILER.search(signal(mail, "x-mailer"))), 2.0, "A program for mass mailing sent it."),
     (lambda mail: signal(mail, "x-priority").startswith("1"), 0.4, "It claims the highest priority."),

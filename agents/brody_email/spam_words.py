@@ -161,7 +161,7 @@ TOPICS: tuple[Topic, ...] = (
         title: iii
         in: compliance with
         under: (?:the )?(?:new )?(?:e-?mail )?(?:bill|law)
-        be|get|to|easily: (?:be )?(?:removed|taken off)
+        be|get: (?:removed|taken off)
         remove: (?:me|your)\b
         removal: instructions
         word|with: (?:the word )?["' ]?remove["']?

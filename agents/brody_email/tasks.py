@@ -21,11 +21,14 @@ from brody_email.signals import Addressed, addressed, first_name, recipients
 from brody_email.titles import task_title
 
 LEAST_CONFIDENCE = 0.5
+LEAST_OF_STRANGERS = 0.75
 LONGEST_QUOTE = 160
 _LONG_EXPIRED = timedelta(days=14)
 _FORGOTTEN = timedelta(days=365)
 _MOST = 10
-_URGENT = re.compile(r"\b(?:urgent(?:ly)?|asap|immediately|right\s+away|dringend|sofort|umgehend|eilig)\b", re.IGNORECASE)
+_URGENT = re.compile(
+    r"\b(?:urgent(?:ly)?|asap|immediately|right\s+away|dringend|sofort|umgehend|eilig)\b", re.IGNORECASE
+)
 _NOT_A_DEED = re.compile(
     r"^(?:know|note|see\s+(?:below|attached|above)|find\s+(?:attached|below|enclosed)|accept\s+(?:my|our)|ignore|disregard"
     r"|excuse|forgive|enjoy|stay|feel|be\b|let'?s\b|have\s+a\b|wait|hold\s+on|think|welcome|thank"
@@ -70,7 +73,7 @@ def spoken_to(sentence: str, mail: MailItem, own: Iterable[str]) -> str | None:
     people = [*mail.to, *mail.cc]
     named = [a.address for a in people if first_name(a.name).casefold() == name or a.address.startswith(f"{name}@")]
     mine = [address for address in named if address in set(own)]
-    return (mine or named or [None])[0]
+    return next(iter(mine or named), None)
 
 
 def _side(mail: MailItem, about: Circumstances, by_user: bool) -> _Side:
@@ -82,7 +85,9 @@ def _side(mail: MailItem, about: Circumstances, by_user: bool) -> _Side:
 
 
 def _task(mail: MailItem, ask: Ask, about: Circumstances, side: _Side) -> SuggestedTask | None:
-    if ask.confidence < LEAST_CONFIDENCE or not _is_for_user(mail, ask, about, side):
+    known = side.by_user or side.other_address in about.known
+    least = LEAST_CONFIDENCE if known else LEAST_OF_STRANGERS
+    if ask.confidence < least or not _is_for_user(mail, ask, about, side):
         return None
     base = mail.received_at.astimezone(about.timezone)
     due = find_due(ask.text, base)

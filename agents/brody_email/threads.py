@@ -15,7 +15,6 @@ from typing import Literal
 
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.items import MailHead
-
 from brody_email.signals import automatic_answer, list_id, recipients
 
 LAPSE = timedelta(days=60)
@@ -25,7 +24,9 @@ SAME_SUBJECT = timedelta(days=14)
 
 State = Literal["none", "owed", "answered", "waiting"]
 
-_PREFIX = re.compile(r"^\s*(?:(?:re|aw|antw|sv|rif|vs|odp|fwd?|wg)(?:\[\d+\]|\^\d+)?\s*:|\[[^\]]{1,60}\])\s*", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"^\s*(?:(?:re|aw|antw|sv|rif|vs|odp|fwd?|wg)(?:\[\d+\]|\^\d+)?\s*:|\[[^\]]{1,60}\])\s*", re.IGNORECASE
+)
 _REPLY = re.compile(r"^\s*(?:\[[^\]]{1,60}\]\s*)?(?:re|aw|antw|sv|rif|vs|odp)(?:\[\d+\]|\^\d+)?\s*:", re.IGNORECASE)
 
 
@@ -148,9 +149,7 @@ class Role:
     """Drafts, spam and what lies in the trash are no part of the conversation."""
 
 
-def standings(
-    thread: Thread, roles: Mapping[str, Role], own: frozenset[str], now: datetime
-) -> dict[str, Standing]:
+def standings(thread: Thread, roles: Mapping[str, Role], own: frozenset[str], now: datetime) -> dict[str, Standing]:
     """Return how each mail of a thread stands; ``roles`` are by the mails' ids."""
     mails = [mail for mail in thread.mails if not roles[mail.id].ignored]
     found = {mail.id: Standing() for mail in thread.mails}
@@ -182,7 +181,12 @@ def _asked_by_user(
     if answer:
         name = answer.sender.name or answer.sender.address
         return Standing("answered", reason=f"{name} answered on {answer.received_at:%d.%m.%Y}.")
-    again = next((o for o in later if roles[o.id].by_user and roles[o.id].asks and set(asked) & set(recipients(o))), None)
+    bounce = next((other for other in later if _is_bounce(other)), None)
+    if bounce:
+        return Standing(reason=f"It could not be delivered on {bounce.received_at:%d.%m.%Y}.")
+    again = next(
+        (o for o in later if roles[o.id].by_user and roles[o.id].asks and set(asked) & set(recipients(o))), None
+    )
     if again:
         return Standing(reason=f"You asked again on {again.received_at:%d.%m.%Y}.")
     if now - mail.received_at > LAPSE or not asked:
@@ -208,6 +212,10 @@ def _answers(answer: MailHead, mail: MailHead) -> bool:
         return True
     askers = {mail.sender.address, *(a.address for a in mail.reply_to)}
     return bool(askers & set(recipients(answer)))
+
+
+def _is_bounce(mail: MailHead) -> bool:
+    return mail.sender.address.startswith(("mailer-daemon@", "postmaster@")) and bool(automatic_answer(mail))
 
 
 def _is_answer(other: MailHead, mail: MailHead, asked: Sequence[str], roles: Mapping[str, Role]) -> bool:

@@ -12,8 +12,9 @@ LONGEST = 90
 _LEAD_IN = re.compile(
     r"""^\W*(?:
       (?:hi|hello|hey|dear|hallo|liebe[rs]?|guten\s+tag)\s+[^,!.]{1,40}[,!]\s*
-    | (?:and|also|so|but|then|finally|first|secondly?|next|lastly|ps|p\.s\.|oh|ok(?:ay)?|thanks|sure|yes|btw|by\s+the\s+way
-        |und|dann|außerdem|also|danke|ja|(?:just\s+)?(?:a\s+)?(?:quick\s+|gentle\s+|friendly\s+)?reminder(?:\s+to)?|action)\b[,:!]?\s+
+    | (?:and|also|so|but|then|finally|first|secondly?|next|lastly|ps|p\.s\.|oh|ok(?:ay)?|thanks|sure|yes|btw
+        |by\s+the\s+way|und|dann|außerdem|also|danke|ja|(?:just\s+)?(?:a\s+)?(?:quick\s+|gentle\s+|friendly\s+)?reminder(?:\s+to)?
+        |action)\b[,:!]?\s+
     | [A-Z][\w-]+[,:]\s+(?=(?:can|could|would|will|please|kannst|können|könn|bitte)\b)
     | (?:when|if)\s+you\s+(?:get|have|find)\s+(?:a\s+)?(?:chance|moment|minute|time|second)[^,]{0,20},\s*
     | as\s+(?:discussed|agreed|promised|mentioned)[^,]{0,30},\s*
@@ -28,8 +29,8 @@ _ASKING = re.compile(
         (?:for\s+)?(?:if\s+)?you(?:\s+(?:all|guys|both))?\s+(?:to|could|can)\s+
     | (?:i|we)(?:\s+would|'d)\s+(?:really\s+)?appreciate\s+it\s+if\s+you\s+(?:could|would|can)\s+
     | it\s+would\s+be\s+(?:great|good|nice|helpful)\s+if\s+you\s+(?:could|can)\s+
-    | (?:can|could|would|will|can't|couldn't|won't)\s+(?:you|someone|somebody|anyone|one\s+of\s+you)\s+(?:all\s+|both\s+)?
-        (?:please\s+|kindly\s+|possibly\s+|perhaps\s+|maybe\s+|also\s+|just\s+)*(?:be\s+able\s+to\s+)?
+    | (?:can|could|would|will|can't|couldn't|won't)\s+(?:you|someone|somebody|anyone|one\s+of\s+you)\s+
+        (?:all\s+|both\s+)?(?:please\s+|kindly\s+|possibly\s+|perhaps\s+|maybe\s+|also\s+|just\s+)*(?:be\s+able\s+to\s+)?
     | are\s+you\s+able\s+to\s+|any\s+chance\s+you\s+(?:could|can)\s+|is\s+it\s+possible\s+(?:for\s+you\s+)?to\s+
     | you(?:'ll|\s+will|\s+also|\s+still|\s+really)*\s+(?:need|have|ought)\s+to\s+|you\s+(?:should|must)\s+
     | (?:please|pls|plz|kindly)[,:]?\s+(?:also\s+|just\s+|kindly\s+|do\s+)*
@@ -39,6 +40,7 @@ _ASKING = re.compile(
     )+""",
     re.IGNORECASE | re.VERBOSE,
 )
+_NEEDING = re.compile(r"^(?:i|we)\s+(?:still\s+|also\s+|will\s+)?need\s+(?!to\b|you\b)", re.IGNORECASE)
 _PROMISING = re.compile(
     r"""^(?:[^,]{0,50},\s+)?\b(?:i|we)(?:'ll|\s+will|\s+shall|'m\s+going\s+to|\s+am\s+going\s+to|'re\s+going\s+to
       |\s+are\s+going\s+to|\s+can|\s+could|\s+promise\s+to|\s+plan\s+to|\s+intend\s+to|'d\s+be\s+(?:happy|glad)\s+to
@@ -73,7 +75,6 @@ def task_title(sentence: str, *, other: str, promised: bool = False) -> str:
     The sentence comes without the words of its date. One line, at most 90 characters.
     """
     words = " ".join(sentence.split()).strip("\"'“”*_•> ")
-    words = re.sub(r"^(?:[-*•–]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+", "", words)
     words = _german(words, other, promised) if is_german(sentence) else _english(words, other, promised)
     return shortened(_trimmed(words))
 
@@ -84,7 +85,7 @@ def _english(words: str, other: str, promised: bool) -> str:
         return _renamed(_PROMISING.sub("", words, count=1), "you", other)
     minds = re.match(r"(?:would|do)\s+you\s+mind\b", words, re.IGNORECASE)
     if other:
-        words = re.sub(r"^(?:i|we)\s+(?:still\s+|also\s+|will\s+)?need\s+(?!to\b|you\b)", f"Give {other} ", words, flags=re.IGNORECASE)
+        words = _NEEDING.sub(f"Give {other} ", words)
     words = _first_clause(_ASKING.sub("", words, count=1))
     if minds:
         words = re.sub(r"^\w+ing\b", lambda gerund: _infinitive(gerund[0]), words)
@@ -155,6 +156,7 @@ def _verb_last(rest: str, infinitive: str) -> str:
 
 def _trimmed(words: str) -> str:
     words = re.sub(r"\s+([,.;:?!])", r"\1", words)
+    words = re.sub(r"\s*\b(?:bis\s+dahin|(?:by|until)\s+then)\b", "", words)
     words = _TAIL.sub("", words.strip(" ,;:–—-"))
     words = re.sub(r"\b(?:by|before|until|bis|vor)\W*$", "", words)
     words = words.rstrip(" .,;:!?…\"'”)")

@@ -29,7 +29,7 @@ from brody_email.signals import (
 from brody_email.spam import is_conversation
 from brody_email.tasks import quoted
 
-OWN = "The user wrote it."
+OWN = "You wrote it."
 SOON = timedelta(hours=36)
 """A deadline that is nearer than this when the mail comes makes it urgent."""
 COLD = timedelta(days=7)
@@ -86,7 +86,7 @@ def users_own(look: Look) -> Verdict | None:
         return Verdict("fyi", reasons=(OWN, "It is a draft."))
     if look.asked is None:
         return Verdict("fyi", reasons=(OWN,))
-    return Verdict("waiting", reasons=(OWN, f"It asks: {quoted(look.asked.text)}"))
+    return Verdict("waiting", reasons=(OWN, f"You ask: {quoted(look.asked.text)}"))
 
 
 # -- what is not to be trusted ------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def discussion(look: Look) -> Verdict | None:
         return None
     name = list_id(look.mail)
     where = f"the list {name} (List-Id)" if name else "a mailing list (Precedence)"
-    return Verdict("fyi", reasons=(f"A person writes to {where}, not to you.",))
+    return Verdict("fyi", reasons=(f"It is written to {where}, not to you.",))
 
 
 def bulk(look: Look) -> Verdict | None:
@@ -175,9 +175,9 @@ def bulk_in_words(look: Look) -> Verdict | None:
 
 
 _UNSUBSCRIBE = re.compile(
-    r"\bunsubscri\w+|\bopt[- ]out\b|\babbestell\w+|\babmelde\w*|\b(?:manage|change|update)\s+your\s+(?:\w+\s+)?(?:preferences"
-    r"|subscriptions?)|\bno\s+longer\s+wish\s+to\s+receive|\bremoved?\s+(?:\w+\s+){0,3}from\s+(?:this|our|the)\s+(?:\w+\s+)?"
-    r"(?:mailing\s+)?list|\byou(?:'re|\s+are)\s+(?:receiving|subscribed)|\bnewsletter\s+(?:verwalten|beenden)",
+    r"\bunsubscri\w+|\bopt[- ]out\b|\babbestell\w+|\babmelde\w*|\b(?:manage|change|update)\s+your\s+(?:\w+\s+)?"
+    r"(?:preferences|subscriptions?)|\bno\s+longer\s+wish\s+to\s+receive|\bremoved?\s+(?:\w+\s+){0,3}from\s+(?:this|our|the)\s+(?:\w+\s+)?"
+    r"(?:mailing\s+)?list|\byou(?:'re|\s+are)\s+(?:receiving|subscribed|signed\s+up)|\bnewsletter\s+(?:verwalten|beenden)",
     re.IGNORECASE,
 )
 _PERIODICAL = re.compile(
@@ -196,7 +196,8 @@ def _bulk_by_words(mail: MailItem) -> str:
         return "Its text offers to unsubscribe, though no header says that it is bulk mail."
     if is_broadcaster(mail):
         return f"{mail.sender.address} is an address for sending to many."
-    if _PERIODICAL.search(f"{mail.sender.name}\n{mail.subject}") and len(mail.text) > 800:
+    periodical = _PERIODICAL.search(mail.sender.name) or (len(mail.text) > 800 and _PERIODICAL.search(mail.subject))
+    if periodical:
         return "Sender and subject are those of a periodical."
     links = mail.text.count("://")
     return f"It has {links} links and answers nothing." if links >= _MANY_LINKS else ""
@@ -256,7 +257,12 @@ RULES: tuple[Rule, ...] = (
 # -- what makes it more urgent --------------------------------------------------------------------------
 
 _URGENT = re.compile(
-    r"\b(?:urgent|asap|emergency|immediate(?:ly)?|time[- ]sensitive|right\s+away|dringend|eilt|eilig|sofort|notfall)\b", re.I
+    r"\b(?:urgent|asap|emergency|immediate(?:ly)?|time[- ]sensitive|right\s+away|dringend|eilt|eilig|sofort|notfall)\b",
+    re.IGNORECASE,
+)
+_NOT_URGENT = re.compile(
+    r"\b(?:not|nothing|nicht)\s+(?:so\s+|that\s+|very\s+|really\s+)?(?:urgent|dringend|eilig)|\bno\s+rush\b|\beilt\s+nicht\b",
+    re.IGNORECASE,
 )
 _LEVELS: tuple[Urgency, ...] = ("low", "medium", "high")
 
@@ -274,10 +280,11 @@ def near_deadline(look: Look, verdict: Verdict) -> Verdict:
 
 def urgent_words(look: Look, verdict: Verdict) -> Verdict:
     """Believe the word "urgent" from people, in the subject or in what they ask."""
-    if verdict.category not in ("needs_reply", "fyi") or look.machine or look.by_user or look.how not in ("to", "unseen"):
+    personal = verdict.category in ("needs_reply", "fyi") and look.how in ("to", "unseen")
+    if not personal or look.machine or look.by_user or is_discussion(look.mail):
         return verdict
     said = _URGENT.search(look.mail.subject) or (_URGENT.search(look.asked.text) if look.asked else None)
-    if not said or is_discussion(look.mail) or re.search(r"\bnot\s+(?:so\s+|that\s+|very\s+)?urgent|no\s+rush", look.mail.reply, re.I):
+    if not said or _NOT_URGENT.search(look.mail.reply):
         return verdict
     return replace(verdict, category="urgent", urgency="high", reasons=(*verdict.reasons, f'It says "{said[0]}".'))
 
@@ -298,7 +305,8 @@ def cooled(look: Look, verdict: Verdict) -> Verdict:
     if any(rule.matches(look.mail) for rule in look.about.rules):
         return verdict
     category: Category = "needs_reply" if verdict.needs_reply else "fyi"
-    return replace(verdict, category=category, urgency="low", reasons=(*verdict.reasons, "That was more than a week ago."))
+    reasons = (*verdict.reasons, "That was more than a week ago.")
+    return replace(verdict, category=category, urgency="low", reasons=reasons)
 
 
 def warnings(look: Look, verdict: Verdict) -> Verdict:

@@ -20,8 +20,12 @@ _WEIGHTS = (0.75, 0.7, 0.4)
 """The sender counts much; one person gives half of what people can give."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _MONTH = re.compile(r"(?:0[1-9]|1[0-2])")
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]+')
-_LONGEST_NAME = 120
+_SEPARATOR = re.compile(r"[\\/]")
+_FORBIDDEN = re.compile(r'[<>:"|?*]+')
+_INVISIBLE = frozenset(["Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"])
+_ENDING = re.compile(r"[^\W_]{1,10}")
+_LONGEST_NAME = 180
+"""Bytes of UTF-8; most file systems allow 255 with the ending and the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,14 @@ def place_of(attachment: Known, index: Index, folders: Mapping[str, str], taken:
 
 
 def file_name(name: str) -> str:
-    """Return a name that others chose as one safe path segment: no separators, no control characters, not hidden."""
-    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name))
-    visible = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Co", "Cs"))
-    stem, dot, ending = visible.strip(" .").rpartition(".")
-    if not dot:
-        stem, ending = ending, ""
-    return f"{stem[:_LONGEST_NAME].strip(' ._') or 'attachment'}{dot}{ending[:16]}"
+    """Return a name that others chose as one safe path segment: no separators, nothing invisible, not hidden."""
+    last = next((part for part in reversed(_SEPARATOR.split(name)) if part.strip(" .")), "")
+    visible = "".join(c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in _INVISIBLE)
+    stem, dot, ending = _FORBIDDEN.sub("_", visible).strip(" .").rpartition(".")
+    if not _ENDING.fullmatch(ending) or not dot:
+        stem, ending = f"{stem}{dot}{ending}", ""
+    shortened = stem.encode()[:_LONGEST_NAME].decode(errors="ignore").strip(" .")
+    return f"{shortened or 'attachment'}{'.' if ending else ''}{ending}"
 
 
 def _best_folder(matches: Sequence[Match], folders: Mapping[str, str]) -> tuple[str, float, Match] | None:

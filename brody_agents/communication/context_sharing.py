@@ -59,17 +59,21 @@ class SharedValues:
     async def settle(self, tx: AsyncConnection, outcomes: Sequence[tuple[str, str, Outcome]]) -> list[bool]:
         """Compare and set, in the turn's transaction; return for each (user, agent, outcome) whether it won.
 
-        An outcome wins with all of its updates or with none; those before it in the list are seen by it.
+        An outcome wins with all of its updates or with none; those before it in the list are seen by it. Behind one
+        that lost, all of the same user and agent lose, since they may have built on it.
         """
         wanted = {(user, key) for user, _, outcome in outcomes for key in outcome.updates}
         if not wanted:
             return [True] * len(outcomes)
         versions = await self._versions(tx, wanted)
-        won, rows = [], []
+        won: list[bool] = []
+        rows: list[dict[str, Any]] = []
+        losers: set[tuple[str, str]] = set()
         for user, agent, outcome in outcomes:
             updates = outcome.updates.values()
-            ok = all(versions.get((user, u.key), 0) == u.expected for u in updates)
+            ok = (user, agent) not in losers and all(versions.get((user, u.key), 0) == u.expected for u in updates)
             won.append(ok)
+            losers |= set() if ok else {(user, agent)}
             if ok:
                 versions |= {(user, u.key): u.expected + 1 for u in updates}
                 rows += [_row(user, agent, u) for u in updates]

@@ -292,11 +292,12 @@ def new_context(user_id: str, workspace_id: str = "default", timestamp: datetime
 
 def encode(message: AgentMessage) -> bytes:
     """Return the wire form; raise :class:`ProtocolError` where a value has no JSON form or decode would refuse."""
-    if not message.message_type:
+    message_type = message.message_type
+    if not message_type:
         raise ProtocolError("unencodable", "$.agent_message.message_type", b"", "the payload has no message type")
     try:
         body = message.model_dump(mode="json", exclude_unset=True, exclude={"payload"})
-        body |= {"id": message.id, "message_type": message.message_type, "payload": payload_data(message.payload)}
+        body |= {"id": message.id, "message_type": message_type, "payload": payload_data(message.payload)}
         data = orjson.dumps({"agent_message": body})
     except (TypeError, ValueError) as error:
         raise ProtocolError("unencodable", "$.agent_message", b"", str(error)) from error

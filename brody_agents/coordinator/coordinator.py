@@ -266,17 +266,16 @@ class Coordinator:
         fresh = [f for f in finished if not all((d.message.id, d.agent) in done for d in f.deliveries)]
         turn.settled = [Finished(f.lane, f.epoch, f.deliveries) for f in finished if f not in fresh]
         won = await self._shared.settle(tx, [(_user(f), _agent(f), f.outcome) for f in fresh])
-        lost_lanes: set[int] = set()
         for f, ok in zip(fresh, won, strict=True):
-            if f.lane is not NO_LANE and (not ok or id(f.lane) in lost_lanes):
-                lost_lanes.add(id(f.lane))
-                self._lose(f, turn)
-            else:
+            if ok:
                 turn.settled.append(f)
+            else:
+                self._lose(f, turn)
 
     def _lose(self, finished: Finished, turn: Turn) -> None:
-        for delivery in finished.deliveries:
-            delivery.races += 1
+        if all(finished.lane is not other.lane for other in turn.lost):
+            for delivery in finished.deliveries:  # those behind the one that lost only have to wait for it
+                delivery.races += 1
         if finished.deliveries[0].races < ATTEMPTS:
             turn.lost.append(finished)
             return

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from brody_agents.errors import ProviderError, SourceNotFound
 from brody_agents.integrations.base import BadItem, Known, Page
@@ -23,11 +23,20 @@ from brody_agents.integrations.local import file_version, leads_inside, reason, 
 
 T = TypeVar("T")
 
+
+class _Sized(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+S = TypeVar("S", bound=_Sized)
+
 PAGE_ITEMS = 256
 PAGE_BYTES = 64 * 1024 * 1024
 """A page ends early when its files are this large together, so that memory stays bounded."""
 READERS = 4
 """Threads that read the files of a page side by side: a disk or a network mount answers several at once."""
+OUTSIDE = "The link leads out of the folder."
 UNREAD = "unread:"
 """Begins the version of a bad item that may be readable next time (permission, a link that leads nowhere)."""
 
@@ -94,7 +103,8 @@ async def changed_pages(scan: Scan, read: Read[T], cursor: str | None, known: Kn
         page: Page[T] = await _read_page(entries, read)
         complete = complete and not any(bad.version.startswith(UNREAD) for bad in page.bad)
         last = digest if complete and number == len(pages) else ""
-        yield Page(page.items, page.bad, list(keys), last, total)
+        news = [bad for bad in page.bad if have.get(bad.key) != bad.version]
+        yield Page(page.items, news, list(keys), last, total)
 
 
 async def _removed(listing: Listing, scan: Scan, have: Mapping[str, str]) -> list[str]:
@@ -133,9 +143,9 @@ def _read_one(read: Read[T], entry: Entry) -> T | BadItem:
         return BadItem(entry.key, UNREAD + entry.version, f"It cannot be read: {reason(error)}.")
 
 
-def chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def chunks(entries: Iterable[S]) -> Iterator[list[S]]:
     """Cut entries into pages by number and by bytes."""
-    page: list[Entry] = []
+    page: list[S] = []
     size = 0
     for entry in entries:
         if page and (len(page) == PAGE_ITEMS or size + entry.size > PAGE_BYTES):
@@ -147,9 +157,9 @@ def chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield page
 
 
-def batched(keys: Sequence[str]) -> list[Sequence[str]]:
-    """Cut keys into pages."""
-    return [keys[start : start + PAGE_ITEMS] for start in range(0, len(keys), PAGE_ITEMS)]
+def batched(items: Sequence[T]) -> list[Sequence[T]]:
+    """Cut a sequence into pages by number."""
+    return [items[start : start + PAGE_ITEMS] for start in range(0, len(items), PAGE_ITEMS)]
 
 
 # -- the files of a folder ------------------------------------------------------------------------------
@@ -211,7 +221,7 @@ def entry_of(
         return None
     problem = ""
     if item.is_symlink() and not leads_inside(root, Path(item.path)):
-        problem = "The link leads out of the folder."
+        problem = OUTSIDE
     elif largest is not None and status.st_size > largest:
         problem = f"It is larger than {largest // 1_000_000} MB."
     return Entry(key, version(status), item.path, status.st_size, status.st_mtime_ns, problem)

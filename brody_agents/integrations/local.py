@@ -15,17 +15,22 @@ system interface of POSIX closes.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import ParamSpec, TypeVar
 
 from brody_agents.errors import NotFound, ProviderError, ProviderUnavailable, SourceNotFound, Stale
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TEMPORARY = ".brody-"
 """Begins the name of a file that is being written; hidden, so that no listing ever shows it."""
@@ -166,6 +171,16 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+async def locked(root: Path, what: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a write in a thread under :func:`exclusive`; errors of the system come as ours and name ``what``."""
+
+    def run() -> T:
+        with speaking(what), exclusive(root):
+            return work(*args, **kwargs)
+
+    return await asyncio.to_thread(run)
 
 
 def require(current: str, version: str | None, key: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import orjson
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from brody_agents.communication.export.schemas import envelope_schema
@@ -22,6 +23,9 @@ from brody_agents.communication.payloads import BUILT_IN
 SCHEMA = envelope_schema(BUILT_IN)
 REFUSED = ["self", "model_config", "model_dump", "__class__", "__dict__", "payload", "label", "user_id", "type_name"]
 """Names that a careless model would stumble over."""
+
+patient = settings(deadline=None)
+"""For a property: a machine that is busy is no fault."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 identifiers = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -29,7 +29,7 @@ from brody_agents.communication.message_protocol import (
 )
 from brody_agents.communication.payloads import BUILT_IN, built_in_registry
 from brody_agents.errors import ProtocolError
-from tests.communication.strategies import SCHEMA, messages, mutated, wire_documents
+from tests.communication.strategies import SCHEMA, messages, mutated, patient, wire_documents
 
 PROTOCOLS = Path(__file__).parents[2] / "protocols"
 TEXTS = documents(extra=protocol_cli.extra_models())
@@ -137,6 +137,7 @@ def test_further_models_are_described_as_they_are_written_out() -> None:
     assert schema["required"] == ["lines"]
 
 
+@patient
 @given(messages())
 def test_what_is_written_fits_the_schemas(message: AgentMessage) -> None:
     document = orjson.loads(encode(message))
@@ -146,6 +147,7 @@ def test_what_is_written_fits_the_schemas(message: AgentMessage) -> None:
         Draft202012Validator(JSON[payload_schema(message.message_type)]).validate(payload_data(message.payload))
 
 
+@patient
 @given(wire_documents().flatmap(mutated))
 def test_schema_and_decoder_agree(document: Any) -> None:
     try:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from brody_agents.errors import BusUnavailable
@@ -74,7 +76,7 @@ def socket_of(home: Path) -> Path:
 
 
 async def _answers(socket: Path) -> bool:
-    client = Redis(unix_socket_path=str(socket), socket_timeout=2)
+    client = Redis(unix_socket_path=str(socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
     try:
         return bool(await client.ping())
     except RedisError:

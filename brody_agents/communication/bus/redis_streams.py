@@ -94,10 +94,9 @@ class RedisStreamsBus:
 
     async def close(self) -> None:
         """Send what is to be acknowledged and disconnect."""
-        if self._listener:
-            self._listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listener
+        while self._listener and not self._listener.done():
+            self._listener.cancel()  # again, since redis-py's reader can swallow a cancellation
+            await asyncio.wait({self._listener}, timeout=0.05)
         with suppress(RedisError, BusUnavailable):
             if self._ready and self._done:
                 await self._read((), 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from os import PathLike, access
 from os import W_OK as WRITABLE
+from os import PathLike, access
 from pathlib import Path
 
 from brody_agents.errors import ItemUnreadable, NotFound, Stale
@@ -133,10 +133,7 @@ class IcsCalendar:
         self._purge(files, uid, but=home)
 
     def _add(self, event: RawEvent, new: ics_edit.NewComponents) -> None:
-        if self._root.is_file():
-            path = self._root
-        else:
-            path = inside(self._root, event.path or ics_edit.file_name(event.key))
+        path = self._path(event.path or ics_edit.file_name(event.key))
         if path.exists():
             data, _ = read_file(path)
             write_atomic(path, ics_edit.added(data, new))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,8 +35,10 @@ def occurrences(
     ``problems`` gets what had to be left out. Raises ``ItemUnreadable``.
     """
     seen: set[str] = set()
+    low, high = start.astimezone(UTC), end.astimezone(UTC)  # in one zone, Python compares the clock, not the time
     for occurrence in _all(parts, start, end, zone, problems):
-        inside = occurrence.start < end and (occurrence.end > start or occurrence.start >= start)
+        begins, ends = occurrence.start.astimezone(UTC), occurrence.end.astimezone(UTC)
+        inside = begins < high and (ends > low or begins >= low)
         if inside and occurrence.recurrence not in seen:
             seen.add(occurrence.recurrence)
             yield occurrence

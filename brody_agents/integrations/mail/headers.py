@@ -25,10 +25,11 @@ _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=
 _SPACE = re.compile(r"\s+")
 _ID = re.compile(r"<\s*([^<>\s]+)\s*>")
 # One address with its commas kept together: quoted text, a comment, an address in angle brackets, or anything.
-_ONE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.)*\)|<[^<>]*>|[^,;"(<]|["(<])+')
-_ANGLE = re.compile(r"<([^<>]*)>")
-_COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?')
+# The lengths keep it linear where quotes are never closed.
+_ONE = re.compile(r'(?:"(?:[^"\\]|\\.){0,300}"|\((?:[^()\\]|\\.){0,300}\)|<[^<>]{0,1000}>|[^,;"(<]|["(<])+')
+_ANGLE = re.compile(r"<([^<>]{0,1000})>")
+_COMMENT = re.compile(r"\(((?:[^()\\]|\\.){0,300})\)")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.){0,300})"?')
 _GROUP = re.compile(r'^[^"<@(]*:(?!\S*@\S*:)')
 
 

@@ -19,7 +19,8 @@ from brody_agents.integrations.mail.headers import readable
 
 LONGEST = 200_000
 """Characters of text, of an invite, of a name's raw form that are looked at."""
-DEEPEST = 60
+DEEPEST = 100
+MOST_ATTACHMENTS = 1000
 
 _SIGNATURES = frozenset({"pgp-signature", "pkcs7-signature", "x-pkcs7-signature", "pgp-keys"})
 _CALENDAR = frozenset({"text/calendar", "application/ics"})
@@ -123,6 +124,8 @@ class _Reader:
         return _Text()
 
     def _attach(self, index: int, name: str, kind: str, content: bytes) -> None:
+        if len(self.body.attachments) == MOST_ATTACHMENTS:
+            return
         digest = hashlib.sha256(content).hexdigest()
         self.body.attachments.append(Attachment(index, name, clean(kind)[:100], len(content), digest))
         if index == self._keep:
@@ -189,7 +192,7 @@ def _parts(part: Message) -> list[Message]:
         return [item for item in payload if isinstance(item, Message)]
     # Declared as several parts, but the boundary is not the one that was named, or none was.
     lost = _LOST_BOUNDARY.search(payload) if isinstance(payload, str) else None
-    if lost is None:
+    if lost is None or not isinstance(payload, str):
         return []
     head = f'Content-Type: multipart/mixed; boundary="{lost[1]}"\n\n'
     again = message_from_bytes((head + payload).encode("utf-8", "surrogateescape")).get_payload()

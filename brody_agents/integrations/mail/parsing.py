@@ -65,11 +65,19 @@ SIGNALS = (
 )
 """Headers that triage looks at, by lower-case name; those that a message has become ``ParsedMail.signals``."""
 
+_TRIPS = (ArithmeticError, AttributeError, LookupError, MessageError, RecursionError, TypeError, ValueError)
 LONGEST_TEXT = 200_000
 LONGEST_SUBJECT = 2_000
 LONGEST_SIGNAL = 2_000
-MOST_BOUNDARIES = 200
-"""A message that says `boundary` more often is an attack on the parser; such a message is read as one flat text."""
+FIRST_HEADER = 65_536
+"""Bytes in which the first header must begin; what stands before it is dropped."""
+LONGEST_HEAD = 1_000_000
+MOST_BOUNDARIES = 100
+"""A message that says `boundary` more often is an attack on the parser: it is read as one flat text."""
+MOST_WORK = 500_000_000
+"""Boundaries times bytes: the parser compares each line with all boundaries that are open."""
+LONGEST_STRUCTURE = 20_000
+"""Bytes of a Content-Type; the parser's time grows with the square of the number of its parameters."""
 
 _NAME = rb"[!-9;-~]+"
 _HEADER = re.compile(rb"^" + _NAME + rb"[ \t]*:", re.M)
@@ -77,6 +85,7 @@ _FROM_LINE = re.compile(rb"\s*>?From ([^\r\n]*)\r?\n")
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _BLANK_OLD = re.compile(rb"\r[ \t]*\r")
 _NO_HEADER = re.compile(rb"^(?!" + _NAME + rb"[ \t]*:|[ \t\r\n]|\Z)", re.M)
+_LINE_END = re.compile(rb"\n(?![ \t])")
 _USUAL = re.compile(
     rb"^(?:From|To|Cc|Subject|Date|Message-ID|Received|MIME-Version|Content-[\w-]+|X-[\w-]+|Return-Path|Reply-To"
     rb"|References|In-Reply-To|List-[\w-]+|Sender|Precedence|Delivered-To|Errors-To|Status)[ \t]*:",
@@ -89,25 +98,26 @@ def parse_mail(data: bytes) -> ParsedMail:
 
     Raises ``ItemUnreadable`` for an empty message and for bytes without a single header line, and nothing else.
     """
+    size = len(data)
     envelope, data = _unwrapped(data)
-    if not _is_nested_to_death(data):
+    if not _is_hostile(data):
         # What the parser of the standard library trips over, nested or ill-typed, is still a head and some text.
-        with suppress(ArithmeticError, AttributeError, LookupError, MessageError, RecursionError, TypeError, ValueError):
+        with suppress(*_TRIPS):
             message = message_from_bytes(data)
-            return _parsed(message, envelope, data, read_body(message))
-    return _parsed(BytesHeaderParser().parsebytes(data), envelope, data, _flat_body(data))
+            return _parsed(message, envelope, data, read_body(message), size)
+    return _parsed(BytesHeaderParser().parsebytes(data), envelope, data, _flat_body(data), size)
 
 
 def part_bytes(data: bytes, index: int) -> bytes:
     """Return the content of the attachment with this ``Attachment.index``, or raise ``NotFound``."""
     _, data = _unwrapped(data)
-    found = read_body(message_from_bytes(data), keep=index).kept if not _is_nested_to_death(data) else None
+    found = read_body(message_from_bytes(data), keep=index).kept if not _is_hostile(data) else None
     if found is None:
         raise NotFound(f"The message has no attachment {index}.", "Read the message again.")
     return found
 
 
-def _parsed(message: Message, envelope: str, data: bytes, body: Body) -> ParsedMail:
+def _parsed(message: Message, envelope: str, data: bytes, body: Body, size: int) -> ParsedMail:
     head = Headers(message)
     text = clean(body.text[:LONGEST_TEXT])
     own = text if body.own == body.text else clean(body.own[:LONGEST_TEXT])
@@ -128,7 +138,7 @@ def _parsed(message: Message, envelope: str, data: bytes, body: Body) -> ParsedM
         invite=clean(body.invite),
         json_ld=tuple(clean(block) for block in body.json_ld),
         attachments=tuple(body.attachments),
-        size=len(data),
+        size=size,
     )
 
 
@@ -171,7 +181,7 @@ def _unwrapped(data: bytes) -> tuple[str, bytes]:
     envelope = ""
     if line := _FROM_LINE.match(data):
         envelope, data = decode(line[1][:500]).strip(), data[line.end() :]
-    first = _HEADER.search(data)
+    first = _HEADER.search(data, 0, FIRST_HEADER)
     if first is None:
         raise ItemUnreadable("The message is empty." if not data.strip() else "There is not one header line.")
     return envelope, _mended(data[first.start() :])
@@ -181,11 +191,26 @@ def _mended(data: bytes) -> bytes:
     """Join to the header above what stands between headers and is none: a line that lost its indentation."""
     blank = _blank_line(data)
     head = data[: blank.start()] if blank else data
+    if len(head) > LONGEST_HEAD:
+        head, data = head[:LONGEST_HEAD], head[:LONGEST_HEAD] + data[len(head) :]
     if not _NO_HEADER.search(head):
         return data
     last = max((match.start() for match in _USUAL.finditer(head)), default=0)
     return _NO_HEADER.sub(b" ", head[:last]) + data[last:]
 
 
-def _is_nested_to_death(data: bytes) -> bool:
-    return data.lower().count(b"boundary") > MOST_BOUNDARIES
+def _is_hostile(data: bytes) -> bool:
+    """Say whether the parser of the standard library would take minutes: such a message is read as flat text."""
+    lower = data.lower()
+    boundaries = lower.count(b"boundary")
+    if boundaries > MOST_BOUNDARIES or boundaries * len(data) > MOST_WORK:
+        return True
+    if len(data) < LONGEST_STRUCTURE:
+        return False
+    headers = re.finditer(rb"^content-(?:type|disposition)[ \t]*:", lower, re.M)
+    return any(_length(lower, header.end()) > LONGEST_STRUCTURE for header in headers)
+
+
+def _length(data: bytes, start: int) -> int:
+    end = _LINE_END.search(data, start, start + LONGEST_STRUCTURE + 2)
+    return end.start() - start if end else min(len(data) - start, LONGEST_STRUCTURE + 1)

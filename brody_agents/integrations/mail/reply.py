@@ -29,17 +29,37 @@ _ORIGINAL = re.compile(
 )
 _FROM = re.compile(r"\s*\*?(?:From|Von|De)\s?:\*?\s*\S", re.I)
 _BESIDE = re.compile(r"\s*\*?(?:Sent|Date|To|Subject|Cc|Gesendet|Datum|An|Betreff|Envoyé|À|Objet)\s?:\*?\s", re.I)
-_RULE = re.compile(r"\s*[-_=*~]{20,}\s*$")
+_RULE = re.compile(r"\s*[-_=*~]{20,}.{0,50}$")
 _FOOTER = re.compile(r"https?://|mailto:|unsubscribe|mailing list|\bsponsored\b|abmelden|désabonner", re.I)
 
 
 def reply_of(text: str) -> str:
     """Return what the sender of ``text`` wrote, which is nothing for a mail that only forwards another."""
-    lines = text.split("\n")
+    lines = text.strip().split("\n")
+    lines = lines[_answer_below(lines) :]
     del lines[_earlier(lines) :]
     lines = _unquoted(lines)
     del lines[_signature(lines) :]
     return "\n".join(lines).strip()
+
+
+def _answer_below(lines: list[str]) -> int:
+    """Return how many lines at the top only say what is answered, when the answer stands below or between quotes."""
+    if len(lines[0]) > LONGEST_LINE:
+        return 0
+    if _ATTRIBUTION.match(lines[0]):
+        return 1
+    if not _ORIGINAL.match(lines[0]):
+        return 0
+    end = 1
+    while end < len(lines) and (not lines[end].strip() or _is_header(lines[end])):
+        end += 1
+    return end if end < len(lines) and _QUOTE.match(lines[end]) else 0
+
+
+def _is_header(line: str) -> bool:
+    line = line[:LONGEST_LINE]
+    return bool(_FROM.match(line) or _BESIDE.match(line))
 
 
 def _earlier(lines: list[str]) -> int:
@@ -47,7 +67,7 @@ def _earlier(lines: list[str]) -> int:
     for number, line in enumerate(lines):
         if len(line) > LONGEST_LINE or not line or line.isspace():
             continue
-        if _ORIGINAL.match(line) or (_FROM.match(line) and _is_header_block(lines, number)):
+        if _ORIGINAL.match(line) or (number and _FROM.match(line) and _is_header_block(lines, number)):
             return _above_rule(lines, number)
         if _ATTRIBUTION.match(line) and not _quote_follows(lines, number):
             return number

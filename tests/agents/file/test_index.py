@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ FOLDER = {
     "invoices/2026/2026-04-acme.pdf": "Invoice 4790 Acme. Total 1300 EUR",
     "budget/Budget-2026.xlsx": "",
     "budget/Budgetplanung_Q3.docx": "Budgetplanung drittes Quartal, Personal, Marketing, Reisekosten",
-    "notes/board-minutes-2026-04.md": "Minutes of the board meeting. Present: Anna Kern, Petra Vogel. Budget. Hiring plan.",
+    "notes/board-minutes-2026-04.md": "Minutes of the board meeting. Present: Anna Kern, Petra Vogel. Budget.",
     "notes/hiring-plan.md": "Two engineers, one designer. Candidates: Mia Lund.",
     "talks/offsite-slides.pptx": "",
     "talks/OffsiteAgenda.docx": "Agenda of the offsite in Lisbon: day one, day two; travel, hotel",
@@ -104,7 +105,7 @@ _PATHS = st.lists(_NAMES.map(" ".join), min_size=1, max_size=8, unique=True)
 
 @given(_PATHS, _NAMES.map(" ".join), st.text(max_size=30), st.randoms())
 def test_scores_are_shares_in_order_and_do_not_depend_on_the_order_of_documents(
-    names: list[str], title: str, text: str, random: st.random.Random
+    names: list[str], title: str, text: str, random: Random
 ) -> None:
     query = Query(title, ("anna@kern.example",), text)
     there = entries(query, dict.fromkeys(names, "globex plan anna"))

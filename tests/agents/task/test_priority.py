@@ -31,10 +31,10 @@ def test_the_due_date_decides(left: timedelta, priority: Priority, reason: str) 
 
 
 def test_a_sender_in_the_address_book_raises_by_one_step_but_never_to_urgent() -> None:
-    known = {"known_sender": "Anna Kern"}
-    assert judge(Facts("pay", **known), NOW).priority == Priority.HIGH
-    assert judge(Facts("pay", Priority.HIGH, **known), NOW).priority == Priority.HIGH
-    assert "Anna Kern" in judge(Facts("pay", **known), NOW).reasons[0]
+    for stated in (Priority.NORMAL, Priority.HIGH):
+        judgement = judge(Facts("pay", stated, known_sender="Anna Kern"), NOW)
+        assert judgement.priority == Priority.HIGH
+        assert judgement.reasons == ["Anna Kern, who asks, is in your address book"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Fixtures that all tests share: homes, buses on every backend, small agents."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brody_agents.communication.bus.base import Bus
+from brody_agents.settings import Settings
+
+BUSES = ("memory", "valkey", "redis-server")
+
+
+def missing(reason: str) -> None:
+    """Skip for want of an optional server; in CI everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and CI needs it")
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return the folder of a new home."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Return settings for tests: no process pool, UTC."""
+    return Settings(cpu_workers=0, timezone="UTC", lock_timeout=20)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Start a redis-server that somebody else wrote, on a unix socket; return the socket."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        missing("there is no redis-server")
+    folder = tmp_path_factory.mktemp("redis")
+    socket = Path("/tmp") / f"brody-test-{os.getpid()}.sock"
+    command = [str(binary), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    for _ in range(1000):
+        if socket.exists():
+            break
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"redis-server ended: {process.wait(timeout=0.01)}")
+    yield socket
+    process.terminate()
+    process.wait(timeout=10)
+    socket.unlink(missing_ok=True)
+
+
+@pytest.fixture(params=BUSES)
+async def make_bus(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
+    """Return a function that connects one more client to the same bus, on each backend in turn."""
+    from brody_agents.communication.bus.embedded import EmbeddedValkey
+    from brody_agents.communication.bus.memory import MemoryBus
+    from brody_agents.communication.bus.redis_streams import RedisStreamsBus
+
+    opened: list[Bus] = []
+    server: EmbeddedValkey | None = None
+    if request.param == "memory":
+        memory = MemoryBus()
+
+        async def connect(consumer: str = "one") -> Bus:
+            return memory
+
+    else:
+        from redis.asyncio import Redis
+
+        if request.param == "valkey":
+            server = await EmbeddedValkey.of_home(tmp_path)
+            socket = server.socket
+        else:
+            socket = request.getfixturevalue("redis_server")
+
+        async def connect(consumer: str = "one") -> Bus:
+            client = Redis(unix_socket_path=str(socket))
+            bus = RedisStreamsBus(client, prefix=f"test:{tmp_path.name}", consumer=consumer, where=str(socket))
+            opened.append(bus)
+            return bus
+
+    yield connect
+    for bus in opened:
+        await bus.close()
+    if server is not None:
+        await server.stop()
+
+
+@pytest.fixture
+async def bus(make_bus: Callable[[str], Awaitable[Bus]]) -> Bus:
+    """Return one client of the bus."""
+    return await make_bus("one")

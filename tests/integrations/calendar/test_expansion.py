@@ -1,0 +1,553 @@
+"""Occurrences in a window: clocks, series, exceptions, and what no calendar should contain."""
+
+import pickle
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brody_agents.communication.message_protocol import stable_id
+from brody_agents.errors import ItemUnreadable
+from brody_agents.integrations.calendar.base import Attendee, Event
+from brody_agents.integrations.calendar.expansion import (
+    MAX_OCCURRENCES,
+    Expansion,
+    StoredEvent,
+    bounds,
+    components,
+    expand,
+    expand_all,
+    own_status,
+)
+
+BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+ACCOUNT = "ics:/calendar"
+
+
+def stored(*events: str, head: str = "", key: str = "u") -> StoredEvent:
+    body = "".join(f"BEGIN:VEVENT\nUID:{key}\n{event}\nEND:VEVENT\n" for event in events)
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\n{head}{body}END:VCALENDAR\n"
+    return StoredEvent(ACCOUNT, key, "v1", text.replace("\n", "\r\n"), "work")
+
+
+def days(raw: StoredEvent, first: str, last: str, zone: ZoneInfo = BERLIN, **options: Any) -> list[Event]:
+    start, end = (datetime.fromisoformat(day).replace(tzinfo=zone) for day in (first, last))
+    return expand(raw, start, end, zone, **options)
+
+
+def starts(raw: StoredEvent, first: str, last: str, zone: ZoneInfo = BERLIN) -> list[str]:
+    return [event.start.isoformat(timespec="minutes") for event in days(raw, first, last, zone)]
+
+
+def problems(raw: StoredEvent, first: str, last: str) -> Expansion:
+    start, end = (datetime.fromisoformat(day).replace(tzinfo=BERLIN) for day in (first, last))
+    return expand_all([raw], start, end, BERLIN)
+
+
+# -- one event -----------------------------------------------------------------------------------------
+
+
+def test_single_event_has_the_id_of_its_uid_and_all_that_stands_in_it() -> None:
+    raw = stored(
+        "DTSTART;TZID=Europe/Berlin:20260330T100000\nDTEND;TZID=Europe/Berlin:20260330T113000\n"
+        "SUMMARY:Budget\\, again\nLOCATION:Room 5\nDESCRIPTION:One\\nTwo\nSEQUENCE:3\n"
+        "STATUS:TENTATIVE\nPRIORITY:1\nCATEGORIES:A,B\n"
+        'ORGANIZER;CN=Bo:mailto:Bo@team.example\nATTENDEE;CN="Ann, A.";PARTSTAT=ACCEPTED:MAILTO:ann@team.example\n'
+        "ATTENDEE;CUTYPE=ROOM:mailto:room5@team.example"
+    )
+    [event] = days(raw, "2026-03-30", "2026-03-31")
+
+    assert event == Event(
+        id=stable_id(ACCOUNT, "u"),
+        account=ACCOUNT,
+        uid="u",
+        recurrence_id="",
+        title="Budget, again",
+        start=datetime(2026, 3, 30, 10, tzinfo=BERLIN),
+        end=datetime(2026, 3, 30, 11, 30, tzinfo=BERLIN),
+        calendar="work",
+        location="Room 5",
+        description="One\nTwo",
+        organizer=Attendee("bo@team.example", "Bo"),
+        attendees=(
+            Attendee("ann@team.example", "Ann, A.", "accepted"),
+            Attendee("room5@team.example", role="none"),
+        ),
+        status="tentative",
+        sequence=3,
+        version="v1",
+        categories=("A", "B"),
+        priority=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "start", "end"),
+    [
+        ("DTSTART:20260330T080000Z\nDURATION:PT90M", "2026-03-30T10:00+02:00", "2026-03-30T11:30+02:00"),
+        ("DTSTART:20260330T100000\nDTEND:20260330T110000", "2026-03-30T10:00+02:00", "2026-03-30T11:00+02:00"),
+        ("DTSTART:20260330T100000", "2026-03-30T10:00+02:00", "2026-03-30T10:00+02:00"),
+        ("DTSTART:20260330T100000\nDTEND:20260330T090000", "2026-03-30T10:00+02:00", "2026-03-30T10:00+02:00"),
+        ("DTSTART;VALUE=DATE:20260330", "2026-03-30T00:00+02:00", "2026-03-31T00:00+02:00"),
+        ("DTSTART;VALUE=DATE:20260330\nDTEND;VALUE=DATE:20260330", "2026-03-30T00:00+02:00", "2026-03-31T00:00+02:00"),
+        ("DTSTART;VALUE=DATE:20260328\nDTEND;VALUE=DATE:20260331", "2026-03-28T00:00+01:00", "2026-03-31T00:00+02:00"),
+        ("DTSTART;VALUE=DATE:20260330\nDURATION:P2D", "2026-03-30T00:00+02:00", "2026-04-01T00:00+02:00"),
+        # a flight: each end on its own clock
+        (
+            "DTSTART;TZID=Europe/Berlin:20260330T100000\nDTEND;TZID=America/New_York:20260330T130000",
+            "2026-03-30T10:00+02:00",
+            "2026-03-30T19:00+02:00",
+        ),
+    ],
+)
+def test_times_of_all_kinds_are_shown_in_the_zone_that_was_asked_for(times: str, start: str, end: str) -> None:
+    [event] = days(stored(times), "2026-03-30", "2026-03-31")
+
+    assert (event.start.isoformat(timespec="minutes"), event.end.isoformat(timespec="minutes")) == (start, end)
+    assert event.all_day is ("VALUE=DATE" in times)
+
+
+def test_floating_time_and_date_belong_to_whoever_looks() -> None:
+    floating, day = stored("DTSTART:20260330T090000"), stored("DTSTART;VALUE=DATE:20260330")
+
+    assert starts(floating, "2026-03-30", "2026-03-31", NEW_YORK) == ["2026-03-30T09:00-04:00"]
+    assert starts(day, "2026-03-30", "2026-03-31", NEW_YORK) == ["2026-03-30T00:00-04:00"]
+    assert starts(day, "2026-03-29", "2026-03-30", NEW_YORK) == []
+
+
+def test_window_takes_what_overlaps_it_and_nothing_that_only_touches_it() -> None:
+    raw = stored("DTSTART:20260330T220000\nDTEND:20260331T000000")
+    instant = stored("DTSTART:20260331T000000\nDTEND:20260331T000000")
+
+    assert len(days(raw, "2026-03-30", "2026-03-31")) == 1
+    assert days(raw, "2026-03-31", "2026-04-01") == []
+    assert days(instant, "2026-03-30", "2026-03-31") == []
+    assert len(days(instant, "2026-03-31", "2026-04-01")) == 1
+
+
+def test_cancelled_is_left_out_unless_asked_for_and_never_busy() -> None:
+    raw = stored("DTSTART:20260330T100000\nSTATUS:CANCELLED")
+    [event] = days(raw, "2026-03-30", "2026-03-31", cancelled=True)
+
+    assert days(raw, "2026-03-30", "2026-03-31") == []
+    assert (event.status, event.busy) == ("cancelled", False)
+
+
+def test_transparent_is_shown_but_not_busy() -> None:
+    [event] = days(stored("DTSTART:20260330T100000\nTRANSP:TRANSPARENT"), "2026-03-30", "2026-03-31")
+
+    assert not event.busy
+
+
+# -- clocks --------------------------------------------------------------------------------------------
+
+WEEKLY_AT_TEN = "DTSTART;TZID={0}:20260101T100000\nDTEND;TZID={0}:20260101T110000\nRRULE:FREQ=WEEKLY"
+
+
+@pytest.mark.parametrize(
+    ("zone", "before", "after"),
+    [
+        ("Europe/Berlin", "2026-03-26T10:00+01:00", "2026-04-02T10:00+02:00"),
+        ("Europe/Berlin", "2026-10-22T10:00+02:00", "2026-10-29T10:00+01:00"),
+        ("America/New_York", "2026-03-05T10:00-05:00", "2026-03-12T10:00-04:00"),
+        ("America/New_York", "2026-10-29T10:00-04:00", "2026-11-05T10:00-05:00"),
+    ],
+)
+def test_weekly_at_ten_stays_at_ten_when_the_clocks_change(zone: str, before: str, after: str) -> None:
+    raw = stored(WEEKLY_AT_TEN.format(zone))
+    last = (date.fromisoformat(after[:10]) + timedelta(days=1)).isoformat()
+
+    assert starts(raw, before[:10], last, ZoneInfo(zone)) == [before, after]
+
+
+def test_series_of_another_continent_moves_here_while_only_its_clock_has_changed() -> None:
+    raw = stored(WEEKLY_AT_TEN.format("America/New_York"))
+
+    assert starts(raw, "2026-03-01", "2026-04-10") == [
+        "2026-03-05T16:00+01:00",
+        "2026-03-12T15:00+01:00",
+        "2026-03-19T15:00+01:00",
+        "2026-03-26T15:00+01:00",
+        "2026-04-02T16:00+02:00",
+        "2026-04-09T16:00+02:00",
+    ]
+
+
+def test_time_that_the_clock_skips_is_an_hour_later_and_one_that_comes_twice_is_the_first() -> None:
+    raw = stored(
+        "DTSTART;TZID=Europe/Berlin:20260101T023000\nDTEND;TZID=Europe/Berlin:20260101T024500\nRRULE:FREQ=DAILY"
+    )
+
+    assert starts(raw, "2026-03-29", "2026-03-30") == ["2026-03-29T03:30+02:00"]
+    assert starts(raw, "2026-10-25", "2026-10-26") == ["2026-10-25T02:30+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("length", "end"), [("DTEND;TZID=Europe/Berlin:20260322T060000", "06:00"), ("DURATION:PT8H", "07:00")]
+)
+def test_night_shift_ends_by_the_clock_unless_its_hours_are_counted(length: str, end: str) -> None:
+    raw = stored(f"DTSTART;TZID=Europe/Berlin:20260321T220000\n{length}\nRRULE:FREQ=WEEKLY")
+    [event] = days(raw, "2026-03-28", "2026-03-29")
+
+    assert event.end.isoformat(timespec="minutes") == f"2026-03-29T{end}+02:00"
+
+
+def test_all_day_series_fills_the_short_day_and_the_long_one() -> None:
+    raw = stored("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY")
+    short, long = days(raw, "2026-03-29", "2026-03-30"), days(raw, "2026-10-25", "2026-10-26")
+
+    hours = [(e.end.astimezone(UTC) - e.start.astimezone(UTC)) / timedelta(hours=1) for e in (*short, *long)]
+    assert hours == [23, 25]
+
+
+CUSTOM = """BEGIN:VTIMEZONE
+TZID:Customized Time Zone
+BEGIN:STANDARD
+DTSTART:16010101T030000
+TZOFFSETFROM:{summer}
+TZOFFSETTO:{winter}
+RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10
+END:STANDARD
+BEGIN:DAYLIGHT
+DTSTART:16010101T020000
+TZOFFSETFROM:{winter}
+TZOFFSETTO:{summer}
+RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3
+END:DAYLIGHT
+END:VTIMEZONE
+"""
+
+
+def test_zone_that_only_the_calendar_knows_is_its_own_even_if_another_calendar_uses_the_name() -> None:
+    event = "DTSTART;TZID=Customized Time Zone:20260101T100000\nRRULE:FREQ=DAILY"
+    berlin = stored(event, head=CUSTOM.format(winter="+0100", summer="+0200"))
+    athens = stored(event, head=CUSTOM.format(winter="+0200", summer="+0300"))
+
+    assert starts(berlin, "2026-03-28", "2026-03-30") == ["2026-03-28T10:00+01:00", "2026-03-29T10:00+02:00"]
+    assert starts(athens, "2026-03-28", "2026-03-30") == ["2026-03-28T09:00+01:00", "2026-03-29T09:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["W. Europe Standard Time", "/mozilla.example/20070129_1/Europe/Berlin", '"Europe/Berlin"', "/Europe/Berlin"],
+)
+def test_zone_by_the_names_that_other_programs_give_it(name: str) -> None:
+    raw = stored(f"DTSTART;TZID={name}:20260330T100000")
+
+    assert starts(raw, "2026-03-30", "2026-03-31", NEW_YORK) == ["2026-03-30T04:00-04:00"]
+
+
+@pytest.mark.parametrize("name", ["Nowhere/Nothing", "Europe", "../../etc/passwd"])
+def test_zone_that_nobody_knows_is_taken_as_local_and_reported(name: str) -> None:
+    found = problems(stored(f"DTSTART;TZID={name}:20260330T100000"), "2026-03-30", "2026-03-31")
+
+    assert [e.start for e in found.events] == [datetime(2026, 3, 30, 10, tzinfo=BERLIN)]
+    assert [(key, name in what) for key, what in found.problems] == [("u", True)]
+
+
+# -- series --------------------------------------------------------------------------------------------
+
+DAILY_AT_TEN = "DTSTART;TZID=Europe/Berlin:20260328T100000\nDTEND;TZID=Europe/Berlin:20260328T110000\nRRULE:FREQ=DAILY"
+
+
+def at(*days_of_march: int, hour: str = "10") -> list[str]:
+    return [f"2026-03-{day}T{hour}:00+0{1 if day < 29 else 2}:00" for day in days_of_march]
+
+
+def test_occurrence_has_the_id_of_its_recurrence_and_keeps_it_when_it_is_moved() -> None:
+    series = stored(DAILY_AT_TEN)
+    moved = stored(DAILY_AT_TEN, "RECURRENCE-ID;TZID=Europe/Berlin:20260330T100000\nDTSTART:20260330T150000Z")
+    [before], [after] = (days(raw, "2026-03-30", "2026-03-31") for raw in (series, moved))
+
+    assert before.recurrence_id == after.recurrence_id == "20260330T080000Z"
+    assert before.id == after.id == stable_id(ACCOUNT, "u", "20260330T080000Z")
+    assert after.start.hour == 17
+
+
+def test_recurrence_id_of_a_date_and_of_a_floating_time_are_written_as_such() -> None:
+    day = days(stored("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY"), "2026-03-30", "2026-03-31")
+    floating = days(stored("DTSTART:20260101T100000\nRRULE:FREQ=DAILY"), "2026-03-30", "2026-03-31")
+
+    assert [e.recurrence_id for e in (*day, *floating)] == ["20260330", "20260330T100000"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "EXDATE;TZID=Europe/Berlin:20260330T100000",
+        "EXDATE:20260330T080000Z",
+        "EXDATE;TZID=America/New_York:20260330T040000",
+        "EXDATE;VALUE=DATE:20260330",
+        "EXDATE:20260330T100000",
+        "EXDATE;TZID=Europe/Berlin:20260315T100000,20260330T100000",
+    ],
+)
+def test_excluded_date_is_found_however_it_is_written(line: str) -> None:
+    assert starts(stored(f"{DAILY_AT_TEN}\n{line}"), "2026-03-29", "2026-04-01") == at(29, 31)
+
+
+@pytest.mark.parametrize("line", ["EXDATE;VALUE=DATE:20260330", "EXDATE:20260330T000000", "EXDATE:20260329T220000Z"])
+def test_excluded_day_of_an_all_day_series_is_found_however_it_is_written(line: str) -> None:
+    raw = stored(f"DTSTART;VALUE=DATE:20260328\nRRULE:FREQ=DAILY\n{line}")
+
+    assert [s[:10] for s in starts(raw, "2026-03-29", "2026-04-01")] == ["2026-03-29", "2026-03-31"]
+
+
+def test_exclusion_in_utc_takes_one_of_two_occurrences_a_day_not_the_one_that_shows_that_hour() -> None:
+    raw = stored(f"{DAILY_AT_TEN};BYHOUR=8,10\nEXDATE:20260330T080000Z")
+
+    assert starts(raw, "2026-03-30", "2026-03-31") == at(30, hour="08")
+
+
+def test_added_dates_and_periods_join_the_series() -> None:
+    raw = stored(
+        "DTSTART;TZID=Europe/Berlin:20260330T100000\nDTEND;TZID=Europe/Berlin:20260330T110000\n"
+        "RDATE;TZID=Europe/Berlin:20260331T100000,20260331T140000\nRDATE;VALUE=PERIOD:20260330T120000Z/PT3H"
+    )
+    events = days(raw, "2026-03-30", "2026-04-01")
+
+    assert [(f"{e.start:%d %H}", (e.end - e.start) / timedelta(hours=1)) for e in events] == [
+        ("30 10", 1),
+        ("30 14", 3),
+        ("31 10", 1),
+        ("31 14", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("until", "last"),
+    [
+        ("20260330T080000Z", 30),  # just the start of the 30th, in UTC as the RFC wants it
+        ("20260330T075959Z", 29),
+        ("20260330", 30),  # a date, though the start is a time: the whole of that day
+        ("20260330T100000", 30),  # floating: on the clock of the series
+    ],
+)
+def test_until_includes_its_moment(until: str, last: int) -> None:
+    assert starts(stored(f"{DAILY_AT_TEN};UNTIL={until}"), "2026-03-28", "2026-04-05") == at(*range(28, last + 1))
+
+
+def test_until_of_an_all_day_series_may_be_a_time() -> None:
+    raw = stored("DTSTART;VALUE=DATE:20260328\nRRULE:FREQ=DAILY;UNTIL=20260330T000000Z")
+
+    assert [s[8:10] for s in starts(raw, "2026-03-28", "2026-04-05", NEW_YORK)] == ["28", "29", "30"]
+
+
+def test_count_counts_excluded_ones_too() -> None:
+    raw = stored(f"{DAILY_AT_TEN};COUNT=3\nEXDATE:20260329T080000Z")
+
+    assert starts(raw, "2026-03-28", "2026-04-05") == at(28, 30)
+
+
+def test_exception_replaces_its_occurrence_and_may_leave_or_enter_the_window() -> None:
+    raw = stored(
+        DAILY_AT_TEN,
+        "RECURRENCE-ID:20260330T080000Z\nDTSTART:20260410T080000Z\nSUMMARY:Out",
+        "RECURRENCE-ID:20260420T080000Z\nDTSTART:20260330T120000Z\nSUMMARY:In",
+    )
+    [event] = days(raw, "2026-03-30", "2026-03-31")
+
+    assert (event.title, event.recurrence_id) == ("In", "20260420T080000Z")
+    assert [e.title for e in days(raw, "2026-04-10", "2026-04-11")] == ["Out", ""]
+    assert days(raw, "2026-04-20", "2026-04-21") == []
+
+
+def test_cancelled_exception_takes_only_its_own_occurrence() -> None:
+    raw = stored(DAILY_AT_TEN, "RECURRENCE-ID:20260330T080000Z\nDTSTART:20260330T080000Z\nSTATUS:CANCELLED")
+
+    assert starts(raw, "2026-03-29", "2026-04-01") == at(29, 31)
+
+
+def test_exception_without_its_series_stands_for_itself() -> None:
+    raw = stored("RECURRENCE-ID:20260330T080000Z\nDTSTART:20260330T120000Z")
+    [event] = days(raw, "2026-03-30", "2026-03-31")
+
+    assert (event.start.hour, event.id) == (14, stable_id(ACCOUNT, "u", "20260330T080000Z"))
+
+
+def test_change_of_this_and_all_that_follow_moves_them_and_leaves_each_its_id() -> None:
+    raw = stored(
+        DAILY_AT_TEN,
+        "RECURRENCE-ID;RANGE=THISANDFUTURE:20260330T080000Z\nDTSTART:20260330T120000Z\nDTEND:20260330T123000Z\nSUMMARY:New",
+    )
+    events = days(raw, "2026-03-29", "2026-04-02")
+
+    assert [(f"{e.start:%d %H:%M}", f"{e.end:%H:%M}", e.title) for e in events] == [
+        ("29 10:00", "11:00", ""),
+        ("30 14:00", "14:30", "New"),
+        ("31 14:00", "14:30", "New"),
+        ("01 14:00", "14:30", "New"),
+    ]
+    assert [e.recurrence_id for e in events] == [f"2026{d}T080000Z" for d in ("0329", "0330", "0331", "0401")]
+
+
+def test_long_occurrence_is_found_days_after_it_began() -> None:
+    raw = stored("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260119\nRRULE:FREQ=MONTHLY")
+
+    assert [s[:10] for s in starts(raw, "2026-03-18", "2026-03-19")] == ["2026-03-05"]
+
+
+def test_of_two_masters_the_later_sequence_counts() -> None:
+    raw = stored(f"SEQUENCE:1\n{DAILY_AT_TEN}", "SEQUENCE:2\nDTSTART:20260330T120000Z")
+
+    assert starts(raw, "2026-03-28", "2026-04-05") == ["2026-03-30T14:00+02:00"]
+
+
+FREQUENCIES = {DAILY: "DAILY", WEEKLY: "WEEKLY", MONTHLY: "MONTHLY", YEARLY: "YEARLY"}
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    frequency=st.sampled_from(list(FREQUENCIES)),
+    interval=st.integers(1, 5),
+    weekdays=st.sets(st.integers(0, 6), max_size=3),
+    count=st.none() | st.integers(1, 60),
+    until=st.none() | st.integers(0, 3000),
+    start=st.datetimes(datetime(1990, 1, 1), datetime(2026, 1, 1)).map(lambda d: d.replace(second=0, microsecond=0)),
+    window=st.integers(0, 12_000),
+    length=st.integers(1, 60),
+)
+def test_simple_rule_gives_what_dateutil_counts_through(
+    frequency: int,
+    interval: int,
+    weekdays: set[int],
+    count: int | None,
+    until: int | None,
+    start: datetime,
+    window: int,
+    length: int,
+) -> None:
+    ends = None if until is None else start + timedelta(days=until)
+    parts = [f"FREQ={FREQUENCIES[frequency]}", f"INTERVAL={interval}"]
+    parts += [f"BYDAY={','.join(WEEKDAYS[d] for d in sorted(weekdays))}"] if weekdays else []
+    parts += [f"COUNT={count}"] if count and ends is None else []
+    parts += [f"UNTIL={ends:%Y%m%dT%H%M%S}"] if ends else []
+    plain = rrule(
+        frequency,
+        dtstart=start,
+        interval=interval,
+        byweekday=sorted(weekdays) or None,
+        count=count if ends is None else None,
+        until=ends,
+    )
+    low = start + timedelta(days=window) - timedelta(days=20)
+    high = low + timedelta(days=length)
+    wanted = {when for when in plain.between(low, high, inc=True) if when < high} | (
+        {start} if low <= start < high else set()
+    )
+
+    raw = stored(f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{';'.join(parts)}")
+    found = expand(raw, low.replace(tzinfo=UTC), high.replace(tzinfo=UTC), ZoneInfo("UTC"))
+
+    assert [event.start.replace(tzinfo=None) for event in found] == sorted(wanted)
+
+
+# -- what no calendar should contain ---------------------------------------------------------------------
+
+ENDLESS = [
+    "FREQ=SECONDLY",
+    "FREQ=MINUTELY",
+    "FREQ=SECONDLY;COUNT=2000000000",
+    "FREQ=SECONDLY;BYDAY=MO;COUNT=2000000000",
+    "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=DAILY;INTERVAL=7;BYDAY=TU",
+    "FREQ=DAILY;BYSETPOS=2",
+    "FREQ=WEEKLY;BYDAY=MO;BYSETPOS=3",
+    "FREQ=YEARLY;BYYEARDAY=366;BYMONTH=1",
+    "FREQ=HOURLY;INTERVAL=2000000000",
+]
+
+
+@pytest.mark.parametrize("rule", ENDLESS)
+def test_absurd_rule_since_1900_neither_hangs_nor_floods(rule: str) -> None:
+    raw = stored(f"DTSTART;TZID=Europe/Berlin:19000101T101500\nDURATION:PT1H\nRRULE:{rule}")
+    began = time.perf_counter()
+    found = problems(raw, "2026-03-30", "2026-03-31")
+
+    assert time.perf_counter() - began < 10
+    assert len(found.events) <= MAX_OCCURRENCES
+
+
+def test_what_is_cut_off_is_reported_and_what_is_left_is_in_the_window() -> None:
+    found = problems(stored("DTSTART:19000101T000000Z\nRRULE:FREQ=MINUTELY"), "2026-03-30", "2026-03-31")
+
+    assert len(found.events) == MAX_OCCURRENCES
+    assert found.events[0].start == datetime(2026, 3, 30, tzinfo=BERLIN)
+    assert "the rest is left out" in found.problems[0][1]
+
+
+def test_daily_since_1900_is_there_today_with_nothing_to_report() -> None:
+    found = problems(stored("DTSTART:19000101T080000\nRRULE:FREQ=DAILY"), "2026-03-30", "2026-03-31")
+
+    assert ([e.start.hour for e in found.events], found.problems) == ([8], [])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "SUMMARY:no start",
+        "DTSTART:tomorrow",
+        "DTSTART:20260330T100000\nDTEND:never",
+        "DTSTART:20260330T100000\nRRULE:FREQ=SOMETIMES",
+        "DTSTART:20260330T100000\nRRULE:COUNT=3",
+        "DTSTART:20260330T100000\nRRULE:FREQ=DAILY;INTERVAL=0",
+        "DTSTART:20260330T100000\nRRULE:FREQ=DAILY;UNTIL=soon",
+        "DTSTART:20260330T100000\nRRULE:FREQ=DAILY\nEXDATE:x",
+    ],
+)
+def test_event_without_readable_times_is_refused_and_the_others_go_on(event: str) -> None:
+    good = stored("DTSTART:20260330T120000", key="good")
+    start, end = (datetime(2026, 3, day, tzinfo=BERLIN) for day in (30, 31))
+    found = expand_all([stored(event), good], start, end, BERLIN)
+
+    assert [e.uid for e in found.events] == ["good"]
+    assert [key for key, _ in found.problems] == ["u"]
+    with pytest.raises(ItemUnreadable):
+        expand(stored(event), start, end, BERLIN)
+
+
+def test_end_of_time_is_no_problem() -> None:
+    raw = stored("DTSTART:00010101T000000Z\nDTEND:99991231T235959Z")
+
+    assert len(days(raw, "2026-03-30", "2026-03-31", NEW_YORK)) == 1
+
+
+# -- the rest --------------------------------------------------------------------------------------------
+
+
+def test_components_and_bounds_are_those_of_the_calendar_not_of_a_window() -> None:
+    raw = stored(DAILY_AT_TEN, "RECURRENCE-ID:20260330T080000Z\nDTSTART:20260410T080000Z")
+    single = stored("DTSTART:20260330T100000\nDTEND:20260330T110000")
+
+    assert [(e.recurrence_id, e.start.day) for e in components(raw, BERLIN)] == [("", 28), ("20260330T080000Z", 10)]
+    assert bounds(raw, BERLIN).end is None
+    assert bounds(single, BERLIN).end == datetime(2026, 3, 30, 11, tzinfo=BERLIN)
+
+
+def test_all_of_it_goes_to_another_process_and_back() -> None:
+    raw = stored(
+        "DTSTART;TZID=Customized Time Zone:20260101T100000\nRRULE:FREQ=DAILY",
+        head=CUSTOM.format(winter="+0100", summer="+0200"),
+    )
+    start, end = (datetime(2026, 3, day, tzinfo=BERLIN) for day in (30, 31))
+
+    assert pickle.loads(pickle.dumps(expand_all))(
+        pickle.loads(pickle.dumps([raw])), start, end, BERLIN
+    ) == pickle.loads(pickle.dumps(expand_all([raw], start, end, BERLIN)))
+
+
+def test_own_answer_is_that_of_any_own_address_and_an_own_event_is_accepted() -> None:
+    raw = stored(
+        "DTSTART:20260330T100000\nATTENDEE;PARTSTAT=DECLINED:mailto:me@home.example\nATTENDEE:mailto:bo@team.example"
+    )
+    [event] = days(raw, "2026-03-30", "2026-03-31")
+
+    assert own_status(event, {"Me@Home.example"}) == "declined"
+    assert own_status(event, {"other@home.example"}) == "accepted"
