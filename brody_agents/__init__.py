@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, handles
     from brody_agents.arguments import SourceRef
     from brody_agents.brody import Brody
-    from brody_agents.communication.context_sharing import ContextManager
     from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
     from brody_agents.context import Context, UserContext
-    from brody_agents.coordinator.executor import ActionExecutor
     from brody_agents.errors import BrodyError, Retryable, Terminal
+    from brody_agents.kit import ActionExecutor, ContextManager
     from brody_agents.proactive.playbooks.brief import Brief
 
 __version__ = "0.1.0"
@@ -34,8 +33,8 @@ _WHERE = {
     "AgentTrigger": "agent",
     "AgentResponse": "agent",
     "UserContext": "context",
-    "ContextManager": "communication.context_sharing",
-    "ActionExecutor": "coordinator.executor",
+    "ContextManager": "kit",
+    "ActionExecutor": "kit",
     # messages
     "AgentMessage": "communication.message_protocol",
     "Payload": "communication.message_protocol",

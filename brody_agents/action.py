@@ -146,6 +146,15 @@ class AgentAction(BaseModel):
             where = ".".join(map(str, first["loc"]))
             raise InvalidArguments(f"{self.kind}: {where}: {first['msg']}.", f"See {kind.model.__name__}.") from error
 
+    def key_for(self, user_id: str, cause: str) -> str:
+        """Return the idempotency key of the action for a user; ``cause`` stands in where the action has none."""
+        kind, arguments = self.checked()
+        return idempotency_key(user_id, self.kind, kind.target(arguments), self.cause or cause, self.redo_of)
+
+    def id_for(self, user_id: str, cause: str) -> str:
+        """Return the id that the action has for a user."""
+        return action_id(self.key_for(user_id, cause))
+
 
 class ActionResult(BaseModel):
     """What became of an action when ``ActionExecutor.execute`` returned."""

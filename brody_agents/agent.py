@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.communication.message_protocol import AgentMessage, Payload, payload_data
-from brody_agents.context import UserContext
+from brody_agents.context import UserContext, current
 from brody_agents.errors import AgentDefinitionError
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
@@ -99,9 +99,9 @@ class BrodyAgent:
 
     async def process_trigger(self, trigger: AgentTrigger) -> AgentResponse:
         """Answer a trigger; by default propose what ``decide_action`` decides."""
-        from brody_agents.communication.context_sharing import ContextManager
-
-        context = await ContextManager().get_context(trigger.user_id)
+        handler = current.get()
+        now = trigger.now or datetime.now(UTC)
+        context = await handler.user_context() if handler else UserContext(user_id=trigger.user_id, now=now)
         return AgentResponse(action=self.decide_action(trigger, context))
 
     def decide_action(self, trigger: AgentTrigger, context: UserContext) -> AgentAction | None:

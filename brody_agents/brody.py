@@ -80,6 +80,11 @@ class Brody:
         await self._exit.aclose()
         self._worker = None
 
+    @property
+    def home(self) -> Path | None:
+        """Return the folder of the home; ``None`` in memory."""
+        return self._home
+
     # -- what there is ------------------------------------------------------------------------------
 
     @property

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from brody_agents.communication import protocol_cli
+
 app = typer.Typer(
     name="brody",
     help="A staff of agents over your mail, calendars, tasks and files, kept in order by one coordinator.",
@@ -21,11 +23,10 @@ app = typer.Typer(
 actions_app = typer.Typer(help="Actions: what agents propose and what became of it.", no_args_is_help=True)
 runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
 letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
-protocol_app = typer.Typer(help="The message protocol: schemas, examples, validation.", no_args_is_help=True)
 app.add_typer(actions_app, name="actions")
 app.add_typer(runs_app, name="runs")
 app.add_typer(letters_app, name="dead-letters")
-app.add_typer(protocol_app, name="protocol")
+app.add_typer(protocol_cli.app, name="protocol")
 
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
@@ -139,24 +140,6 @@ def letters_show(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
 def letters_replay(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Have a dead letter handled again."""
     _call(lambda front: front.replay_letter(home, letter_id, json=json))
-
-
-@protocol_app.command("export")
-def protocol_export(directory: Path) -> None:
-    """Write JSON Schemas, AsyncAPI document, examples and README to DIRECTORY."""
-    from brody_agents.communication.protocol_cli import export
-
-    export(directory)
-
-
-@protocol_app.command("validate")
-def protocol_validate(
-    file: Annotated[str, typer.Argument(help="A file with one message; - for standard input.")],
-) -> None:
-    """Say whether FILE holds a valid message: exit code 0, or 1 with code and JSON path."""
-    from brody_agents.communication.protocol_cli import validate
-
-    validate(file)
 
 
 def _time(text: str) -> datetime | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -17,7 +18,6 @@ from pydantic import BaseModel, ConfigDict
 from brody_agents.action import AgentAction
 from brody_agents.communication.message_protocol import (
     AgentMessage,
-    Origin,
     Payload,
     Priority,
     Provenance,
@@ -335,5 +335,5 @@ class Context:
         return stable_id("message", cause.id, self.agent, what, str(self._ordinals[cause.id, what]))
 
 
-OWN = Provenance(origin=Origin.SELF)
-"""The provenance of what the system itself says."""
+current: ContextVar[Context | None] = ContextVar("brody_context", default=None)
+"""The context of the handler that runs; the turn sets it."""

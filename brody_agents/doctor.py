@@ -38,7 +38,8 @@ async def examine(home: Path, accounts: Mapping[str, Any]) -> list[Finding]:
     findings = [_zone(settings)]
     try:
         async with Brody(home=home, settings=settings.model_copy(update={"lock_timeout": 0.0})) as brody:
-            findings += [_home(home.expanduser()), Finding("ledger", True, f"{home.expanduser() / 'brody.db'}")]
+            assert brody.home is not None
+            findings += [_home(brody.home), Finding("ledger", True, str(brody.home / "brody.db"))]
             findings += [await _bus(brody), *_agents(brody), await _known(brody)]
     except BrodyError as error:
         findings.append(_failed(f"home {home}", error))

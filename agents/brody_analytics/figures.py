@@ -170,7 +170,7 @@ def _meetings(facts: Facts, meetings: Sequence[Event]) -> dict[str, Figure]:
 def _usual_week(facts: Facts, meetings: Sequence[Event], monday: date, what: str) -> Figure:
     first = _first_day((e.start for e in facts.events), facts)
     mondays = (monday - timedelta(weeks=n) for n in range(1, PAST_WEEKS + 1))
-    weeks = [m for m in mondays if first is not None and m + timedelta(days=6) >= first]
+    weeks = [m for m in mondays if first is not None and m >= first]
     if len(weeks) < LEAST_WEEKS:
         why = f"Unknown: your calendar reaches back {len(weeks)} weeks, {LEAST_WEEKS} are needed."
         return figure(None, "hours a week", why)

@@ -58,7 +58,7 @@ class EmailAgent(BrodyAgent):
             assert isinstance(request, FindDocuments)
             ids = candidates(request, heads, own, ctx.now)
             mails = {mail.id: mail for mail in await ctx.mail.get(ids)}
-            ctx.tell(message.sender, find_documents(request, mails, ids, own), because=message)
+            ctx.tell(message.sender, find_documents(request, mails, ids, own, ctx.now), because=message)
 
 
 async def _circumstances(ctx: Context) -> Circumstances:

@@ -160,6 +160,12 @@ _DEED = re.compile(
 _REMINDER = re.compile(r"\b(?:reminder|remember|please|sure|forget)\s+to\s+\w+", re.IGNORECASE)
 
 
+_PRESENCE = re.compile(
+    r"\b(?:i|we)(?:['’]ll|\s+will)\s+(?:\w+ly\s+)?be\s+(?!\w+ing\b|happy|glad|sure|able)", re.IGNORECASE
+)
+"""``I'll be there`` promises nothing that anybody could do."""
+
+
 def _english(sentence: str) -> Ask | None:
     if not _may_ask(sentence):
         return None
@@ -173,6 +179,8 @@ def _english(sentence: str) -> Ask | None:
     if verdict.kind is SentenceKind.NONE:
         return None
     kind = AskKind.REQUEST if verdict.kind is SentenceKind.REQUEST else AskKind.PROMISE
+    if kind is AskKind.PROMISE and _PRESENCE.search(sentence):
+        return None
     return Ask(kind, sentence, verdict.confidence, verdict.reason)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 END_OF_WORK = time(17, 0)
 _END_OF_DAY = time(23, 59)
 _NO_YEAR_FAR = timedelta(days=300)
@@ -62,7 +64,7 @@ _LEAD = (
     r"|vom|seit|letzten|letzte|am|ab|zum|für)\s+(?:(?i:the|den|dem|next)\s+)?(?:(?i:EOD|COB|end\s+of(?:\s+day)?|close\s+of\s+business)\s+(?:on\s+)?)?)?"
 )
 _CLOCK_FIRST = rf"(?:(?:at\s+|um\s+)?(?P<clock_first>{_HOUR})\s*,?\s+(?:on\s+|am\s+)?)?"
-_CLOCK_LAST = rf"(?:,?\s+(?:at|by|before|um|bis|gegen|vor)?\s*(?P<clock_last>{_HOUR}))?"
+_CLOCK_LAST = rf"(?:,?\s+(?:at|by|before|um|bis|gegen|vor)?\s*(?P<clock_last>{_HOUR})|,?\s+(?:at|um)\s+(?P<bare>\d{{1,2}})(?![\d:.,%]\d))?"
 _DATE = re.compile(rf"(?<![\w@/.§$€-]){_LEAD}{_CLOCK_FIRST}(?:{_DAY}){_CLOCK_LAST}(?![\w@%]|[/-]\w)")
 _TIME_ONLY = re.compile(
     rf"(?<![\w@/.])(?P<lead>(?i:no\s+later\s+than|by|before|until|till|bis|vor|spätestens(?:\s+um)?)\s+)(?:um\s+)?"
@@ -87,6 +89,16 @@ class Due:
     when: datetime
     words: str
     deadline: bool
+
+
+def day_of(when: datetime) -> str:
+    """Return a day as people write it, such as ``4 Mar 2026``."""
+    return f"{when.day} {_MONTHS[when.month - 1]} {when.year}"
+
+
+def moment_of(when: datetime) -> str:
+    """Return a day and a time as people write them, such as ``Wed 4 Mar 2026, 17:00``."""
+    return f"{_DAYS[when.weekday()]} {day_of(when)}, {when:%H:%M}"
 
 
 def find_due(sentence: str, base: datetime) -> Due | None:
@@ -141,7 +153,7 @@ def _instant(match: re.Match[str], lead: str, base: datetime) -> datetime | None
     day = _day(match, base)
     if day is None:
         return None
-    clock = _clock(match["clock_last"] or match["clock_first"] or "")
+    clock = _clock(match["clock_last"] or match["clock_first"] or "") or _bare_hour(match["bare"])
     part = (match["part"] or match["near_part"] or "").casefold()
     if (match["near"] or "").casefold() == "tonight":
         part = part or "evening"
@@ -212,6 +224,12 @@ def _clock(words: str) -> time | None:
     if found[3] and hour <= 12:
         hour = hour % 12 + (12 if found[3] == "p" else 0)
     return time(hour, minute) if hour < 24 and minute < 60 else None
+
+
+def _bare_hour(words: str | None) -> time | None:
+    """Read "at 3" as people mean it at work: from eight to seven."""
+    hour = int(words) if words else 24
+    return time(hour + 12 if hour < 8 else hour) if hour < 24 else None
 
 
 def _calendar_day(words: str, base: datetime) -> datetime | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from brody_agents.items import MailItem
 from brody_email.asks import Ask, is_german
 from brody_email.circumstances import Circumstances
-from brody_email.dates import find_due
+from brody_email.dates import find_due, moment_of
 from brody_email.look import Look
 from brody_email.signals import first_name, is_desk
 from brody_email.tasks import quoted
@@ -101,9 +102,13 @@ def _questions(mail: MailItem, asks: Sequence[Ask], about: Circumstances, words:
     lines = []
     for ask in asks:
         due = find_due(ask.text, base)
-        date = f" ({words.by} {due.when:%d.%m.%Y %H:%M})" if due and due.when >= base else ""
+        date = f" ({words.by} {_written(due.when, words)})" if due and due.when >= base else ""
         lines.append(f"> {quoted(ask.text, 300)[1:-1]}{date}\n{words.gap}")
     return lines
+
+
+def _written(when: datetime, words: _Words) -> str:
+    return moment_of(when) if words is _ENGLISH else f"{when:%d.%m.%Y, %H:%M} Uhr"
 
 
 def _own_name(mail: MailItem, about: Circumstances) -> str:

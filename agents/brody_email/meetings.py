@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.communication.payloads import DocumentsFound, FindDocuments, FoundDocument
 from brody_agents.integrations.mail.base import Attachment
 from brody_agents.items import MailHead, MailItem
+from brody_email.dates import day_of
 from brody_email.signals import recipients
 
 LOOKED_BACK = timedelta(days=60)
@@ -64,11 +65,11 @@ def candidates(ask: FindDocuments, heads: Sequence[MailHead], own: frozenset[str
 
 
 def find_documents(
-    ask: FindDocuments, mails: Mapping[str, MailItem], ids: Sequence[str], own: frozenset[str]
+    ask: FindDocuments, mails: Mapping[str, MailItem], ids: Sequence[str], own: frozenset[str], now: datetime
 ) -> DocumentsFound:
     """Return what belongs to the meeting among the opened mails: attachments, and mails that speak of it."""
     wanted = _wanted(ask, own)
-    found = [document for i in ids if i in mails for document in _documents(mails[i], wanted)]
+    found = [document for i in ids if i in mails for document in _documents(mails[i], wanted, now.tzinfo)]
     found.sort(key=lambda document: (-document.score, document.document_id))
     return DocumentsFound(subject_id=ask.subject_id, documents=found[: max(0, ask.limit)])
 
@@ -105,20 +106,20 @@ def _company(head: MailHead, wanted: _Wanted) -> float:
     return 0.5 if wanted.people & set(recipients(head)) else 0.0
 
 
-def _documents(mail: MailItem, wanted: _Wanted) -> Iterable[FoundDocument]:
+def _documents(mail: MailItem, wanted: _Wanted, zone: tzinfo | None) -> Iterable[FoundDocument]:
     for attachment in documents_of(mail):
         match = _match(mail, f"{mail.subject} {attachment.name}", wanted)
         if match.by_words and match.score >= _LEAST:
-            reasons = (_attached_to(mail), *match.reasons)
+            reasons = (_attached_to(mail, zone), *match.reasons)
             yield _found(attachment_id(mail.id, attachment), attachment.name, min(1.0, match.score + 0.1), reasons)
     match = _match(mail, mail.subject, wanted)
     if match.by_words and match.score >= _LEAST and _company(mail, wanted):
         yield _found(mail.id, mail.subject, match.score * 0.8, match.reasons)
 
 
-def _attached_to(mail: MailItem) -> str:
+def _attached_to(mail: MailItem, zone: tzinfo | None) -> str:
     name = mail.sender.name or mail.sender.address
-    return f'Attached to "{mail.subject[:100]}" of {name}, {mail.received_at:%d.%m.%Y}.'
+    return f'Attached to "{mail.subject[:100]}" of {name}, {day_of(mail.received_at.astimezone(zone))}.'
 
 
 def _found(document_id: str, name: str, score: float, reasons: Sequence[str]) -> FoundDocument:

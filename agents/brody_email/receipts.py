@@ -33,6 +33,12 @@ _SUBJECT = re.compile(
     r"|buchungsbestätigung|reisebestätigung|versandbestätigung|lieferung|ihre\s+buchung)\b",
     re.I,
 )
+_TEXT = re.compile(
+    r"\b(?:receipt|invoice|order|booking|reservation|confirmation)\s*(?:number|no\.?|nr\.?|id|code|#|reference)"
+    r"|\bthank(?:s|\s+you)\s+for\s+(?:your\s+(?:order|purchase|payment)|riding|shopping)"
+    r"|\b(?:rechnungs|bestell|auftrags|buchungs)nummer\b|\bvielen\s+dank\s+für\s+(?:ihre|deine)\s+bestellung\b",
+    re.IGNORECASE,
+)
 _AMOUNT = re.compile(
     r"(?:[€£$¥₹]|\b(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CAD|AUD|JPY|INR)\b)\s{0,2}\d[\d.,' ]{0,12}"
     r"|\d[\d.,']{0,12}\s{0,2}(?:[€£]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CAD|AUD)\b)"
@@ -50,11 +56,19 @@ def receipt_reason(mail: MailItem) -> str:
     structured = next((name for kind in _types(mail.json_ld) if (name := _SCHEMA_TYPES.get(kind))), "")
     if structured:
         return f"The mail carries the data of {structured} (schema.org){_for(amount(mail))}."
-    word = _SUBJECT.search(mail.subject)
-    if not word or is_reply(mail) or not (is_desk(mail) or machine_reason(mail)):
+    if is_reply(mail) or not (is_desk(mail) or machine_reason(mail)):
         return ""
-    found = amount(mail)
-    return f'The subject says "{" ".join(word[0].split()).lower()}" and the text names {found}.' if found else ""
+    word = _SUBJECT.search(mail.subject)
+    if word and (found := amount(mail)):
+        return f'The subject says "{_plain(word[0])}" and the text names {found}.'
+    word = _TEXT.search(mail.text[:_LOOKED_AT])
+    if word and _TOTAL.search(mail.text[:_LOOKED_AT]) and (found := amount(mail)):
+        return f'The text says "{_plain(word[0])}" and names {found}.'
+    return ""
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.split()).lower()
 
 
 def amount(mail: MailItem) -> str:
@@ -70,7 +84,9 @@ def _read(text: str) -> str:
     from price_parser import Price  # type: ignore[attr-defined, unused-ignore]
 
     price = Price.fromstring(text)
-    return f"{price.amount} {price.currency}" if price.amount is not None and price.currency else ""
+    if price.amount is None or not price.currency:
+        return ""
+    return f"{price.currency}{price.amount}" if price.currency in "$£¥₹" else f"{price.amount} {price.currency}"
 
 
 def _for(found: str) -> str:

@@ -21,18 +21,24 @@ _BROADCASTERS = frozenset(
     """
     campaign digest editor emailinfo marketing mailing mailings news newsletter newsletters offers promo
     promotions subscriptions update updates webmaster elists
+    feedback survey surveys
     """.split()  # noqa: SIM905
 )
 _DESKS = frozenset(
     """
-    accounts accounting admin bestellung bestellungen billing booking bookings buchhaltung contact customer
-    customers help hello hallo info invoice invoices kontakt kundenservice mail office order orders payment
+    account accounts accounting admin auto autoconfirm bestellung bestellungen billing booking bookings buchhaltung
+    contact customer customers help hello hallo info invoice invoices kontakt kundenservice mail office order orders payment
     payments post rechnung rechnungen receipt receipts reservation reservations sales service shipment
     shipping shop store support team tickets tracking versand
     """.split()  # noqa: SIM905
 )
 _REPLY_SUBJECT = re.compile(r"^\s*(?:\[[^\]]{1,60}\]\s*)?(?:re|aw|antw|sv|rif|vs|odp)(?:\[\d+\]|\^\d+)?\s*:", re.I)
 
+_AUTOMATIC_SUBJECT = re.compile(
+    r"\s*(?:automatic\s+reply|auto(?:matische)?[- ]?(?:reply|response|antwort|svar)|out\s+of\s+(?:the\s+)?office"
+    r"|abwesenheits?\w*|réponse\s+automatique)\b",
+    re.IGNORECASE,
+)
 _LIST_MANAGER = re.compile(r"\b(?:owner-[\w.-]+|[\w.-]+-(?:owner|admin|bounces?|errors|return))[\w+=.-]*@[\w.-]+")
 
 Addressed = Literal["to", "cc", "list", "unseen"]
@@ -114,6 +120,8 @@ def automatic_answer(mail: MailHead) -> str:
     marked = signal(mail, "x-autoreply") or signal(mail, "x-autorespond")
     if marked or _precedence(mail) in ("auto_reply", "auto-reply"):
         return "An automatic reply, by its headers."
+    if _AUTOMATIC_SUBJECT.match(mail.subject):
+        return "An automatic reply, by its subject."
     if mail.signals.get("return-path", "-").strip() == "<>":
         return "A report of a mail server: its return path is empty."
     return ""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from brody_agents.items import MailItem
 from brody_email.instructions import addresses_assistant, may_address_assistant
 from brody_email.signals import is_discussion, is_reply, list_id, signal
-from brody_email.spam_words import phrases_in
+from brody_email.spam_words import FEAR, phrases_in
 
 THRESHOLD = 3.0
-_STRONG = 0.8
+_STRONG, _OVERWHELMING = 0.8, 3.9
 _LOOKED_AT = 8_000
 _SHORT = 4_000
 
@@ -28,7 +28,7 @@ class SpamScore:
     points: float
     signs: tuple[str, ...]
     strong: int
-    """How many of the signs weigh much."""
+    """How many of the signs weigh much; what weighs most counts twice."""
 
     @property
     def is_spam(self) -> bool:
@@ -40,7 +40,8 @@ def spam_score(mail: MailItem, *, forged: bool = False) -> SpamScore:
     """Add up the signs of unwanted mail; ``forged`` says that the user's own server found the sender forged."""
     found = sorted([*_content(mail), *_headers(mail, forged), *_good(mail)], key=lambda sign: -sign[0])
     signs = tuple(reason for points, reason in found if points > 0)
-    return SpamScore(sum(points for points, _ in found), signs, sum(points >= _STRONG for points, _ in found))
+    strong = sum((points >= _STRONG) + (points >= _OVERWHELMING) for points, _ in found)
+    return SpamScore(sum(points for points, _ in found), signs, strong)
 
 
 Sign = tuple[float, str]
@@ -50,6 +51,8 @@ def _content(mail: MailItem) -> Iterator[Sign]:
     text = " ".join(f"{mail.subject}\n{mail.text[:_LOOKED_AT]}".lower().replace("’", "'").split())
     share = min(1.0, max(0.4, _SHORT / max(1, len(text))))  # one such word in a long newsletter says little
     for topic, phrases in phrases_in(text).items():
+        if topic.what == FEAR and len(phrases) > 1 and "://" in mail.text:
+            yield 1.2, "It frightens, and sends you to a link."
         shown = ", ".join(f'"{phrase[:40]}"' for phrase in phrases[:3])
         yield min(topic.most, share * topic.each * len(phrases)), f"It speaks of {topic.what}: {shown}."
     if _body_shouts(mail.text):
@@ -87,7 +90,7 @@ _HASH_LINE = re.compile(r"^\s*(?:[a-z]{16,}|\d{12,}|\w{5,}-\w{5,}(?:-\w+)+|\[[^\
 _IP_LINK = re.compile(r"https?://(?:\d{1,3}\.){3}\d{1,3}|https?://\w+@|https?://[^\s/]*%[0-9a-f]{2}", re.I)
 _CODE = re.compile(r"<script\b|<html\b.{0,300}<body\b|(?:%[0-9a-f]{2}){8}", re.IGNORECASE | re.DOTALL)
 _PITCHING_NAME = re.compile(
-    r"!|\b(?:free|deals?|offers?|win|winner|save|savings|cash|loans?|credit|mortgage|lose weight|exciting|opt[- ]in)\b",
+    r"!|\b(?:free|deals?|offers?|win|winner|lotto|lottery|prizes?|save|savings|cash|loans?|credit|mortgage|lose weight|exciting|opt[- ]in)\b",
     re.I,
 )
 _MASS_MAILER = re.compile(r"\b(?:mass|bulk|multi)[- ]?(?:mail|send)|\bsender v|group ?mail|mailing machine", re.I)

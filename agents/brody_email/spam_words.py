@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+FEAR = "fear for an account"
 _WORD = re.compile(r"[a-zäöüß0-9$%][a-zäöüß0-9$%']*")
 
 
@@ -63,6 +64,7 @@ TOPICS: tuple[Topic, ...] = (
         you: have won
         you've: won
         prize: winner
+        claim: your (?:\w+ )?(?:prize|reward|winnings|gift)
         gift: cards?
         """,
     ),
@@ -208,7 +210,7 @@ TOPICS: tuple[Topic, ...] = (
         """,
     ),
     Topic(
-        "fear for an account",
+        FEAR,
         1.8,
         4.5,
         r"""

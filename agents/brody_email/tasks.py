@@ -16,9 +16,9 @@ from brody_agents.communication.payloads import SuggestedTask
 from brody_agents.items import MailItem
 from brody_email.asks import Ask, AskKind
 from brody_email.circumstances import Circumstances
-from brody_email.dates import Due, find_due, without_due
+from brody_email.dates import Due, day_of, find_due, moment_of, without_due
 from brody_email.signals import Addressed, addressed, first_name, recipients
-from brody_email.titles import task_title
+from brody_email.titles import shortened, task_title
 
 LEAST_CONFIDENCE = 0.5
 LEAST_OF_STRANGERS = 0.75
@@ -93,8 +93,8 @@ def _task(mail: MailItem, ask: Ask, about: Circumstances, side: _Side) -> Sugges
     due = find_due(ask.text, base)
     if due and due.when < base:
         return None  # the sentence speaks of what is over
-    title = task_title(without_due(ask.text, due), other=side.other, promised=side.by_user)
-    if len(title) < 4 or " " not in title or _NOT_A_DEED.match(title):
+    title = _titled(mail, task_title(without_due(ask.text, due), other=side.other, promised=side.by_user))
+    if len(title) < 4 or _NOT_A_DEED.match(title):
         return None
     priority, why = _priority(mail, ask, due, about.now)
     who = "You promised" if side.by_user else f"{mail.sender.name or mail.sender.address} asks"
@@ -109,6 +109,12 @@ def _task(mail: MailItem, ask: Ask, about: Circumstances, side: _Side) -> Sugges
     )
 
 
+def _titled(mail: MailItem, title: str) -> str:
+    """Say what a lone verb is about: "Please pay by Friday" under the subject "Invoice 7" is ``Pay: Invoice 7``."""
+    about = re.sub(r"^\s*(?:(?:re|aw|fwd?|wg)\s*:\s*)+", "", mail.subject, flags=re.IGNORECASE)
+    return shortened(f"{title}: {about}") if title and " " not in title and about.strip() else title
+
+
 def _is_for_user(mail: MailItem, ask: Ask, about: Circumstances, side: _Side) -> bool:
     if side.by_user:
         return True
@@ -121,14 +127,14 @@ def _is_for_user(mail: MailItem, ask: Ask, about: Circumstances, side: _Side) ->
 
 
 def _due_reason(due: Due) -> str:
-    return f'Due {due.when:%d.%m.%Y %H:%M}: the sentence says "{due.words}".'
+    return f'Due {moment_of(due.when)}: the sentence says "{due.words}".'
 
 
 def _priority(mail: MailItem, ask: Ask, due: Due | None, now: datetime) -> tuple[Priority, list[str]]:
     if due and due.when < now - _LONG_EXPIRED:
-        return Priority.LOW, [f"That was due on {due.when:%d.%m.%Y} and is long over."]
+        return Priority.LOW, [f"That was due on {day_of(due.when)} and is long over."]
     if due is None and mail.received_at < now - 6 * _LONG_EXPIRED:
-        return Priority.LOW, [f"The mail is of {mail.received_at:%d.%m.%Y}."]
+        return Priority.LOW, [f"The mail is of {day_of(mail.received_at)}."]
     if due and due.when < now:
         return Priority.URGENT, ["It is overdue."]
     if due and due.when <= now + timedelta(hours=6):

@@ -15,6 +15,7 @@ from typing import Literal
 
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.items import MailHead
+from brody_email.dates import day_of
 from brody_email.signals import automatic_answer, list_id, recipients
 
 LAPSE = timedelta(days=60)
@@ -154,12 +155,15 @@ def standings(thread: Thread, roles: Mapping[str, Role], own: frozenset[str], no
     mails = [mail for mail in thread.mails if not roles[mail.id].ignored]
     found = {mail.id: Standing() for mail in thread.mails}
     for index, mail in enumerate(mails):
-        role, later = roles[mail.id], mails[index + 1 :]
+        role = roles[mail.id]
+        if not role.asks and not role.promises:
+            continue
+        later = mails[index + 1 :]
         if role.asks and role.by_user:
             found[mail.id] = _asked_by_user(mail, later, roles, own, now)
         elif role.asks:
             found[mail.id] = _asked_of_user(mail, later, roles, now)
-        elif role.promises:
+        else:
             found[mail.id] = _promised(mail, later, now)
     return found
 
@@ -167,7 +171,7 @@ def standings(thread: Thread, roles: Mapping[str, Role], own: frozenset[str], no
 def _asked_of_user(mail: MailHead, later: Sequence[MailHead], roles: Mapping[str, Role], now: datetime) -> Standing:
     answer = next((other for other in later if roles[other.id].by_user and _answers(other, mail)), None)
     if answer:
-        return Standing("answered", reason=f"You answered on {answer.received_at:%d.%m.%Y}.")
+        return Standing("answered", reason=f"You answered on {day_of(answer.received_at.astimezone(now.tzinfo))}.")
     if "answered" in mail.flags:
         return Standing("answered", reason="Your mailbox marks it as answered.")
     return _lapsed() if now - mail.received_at > LAPSE else Standing("owed")
@@ -180,16 +184,18 @@ def _asked_by_user(
     answer = next((other for other in later if _is_answer(other, mail, asked, roles)), None)
     if answer:
         name = answer.sender.name or answer.sender.address
-        return Standing("answered", reason=f"{name} answered on {answer.received_at:%d.%m.%Y}.")
+        return Standing("answered", reason=f"{name} answered on {day_of(answer.received_at.astimezone(now.tzinfo))}.")
     bounce = next((other for other in later if _is_bounce(other)), None)
     if bounce:
-        return Standing(reason=f"It could not be delivered on {bounce.received_at:%d.%m.%Y}.")
+        return Standing(reason=f"It could not be delivered on {day_of(bounce.received_at.astimezone(now.tzinfo))}.")
     again = next(
         (o for o in later if roles[o.id].by_user and roles[o.id].asks and set(asked) & set(recipients(o))), None
     )
     if again:
-        return Standing(reason=f"You asked again on {again.received_at:%d.%m.%Y}.")
-    if now - mail.received_at > LAPSE or not asked:
+        return Standing(reason=f"You asked again on {day_of(again.received_at.astimezone(now.tzinfo))}.")
+    if not asked:
+        return Standing()  # asked of everybody on a list
+    if now - mail.received_at > LAPSE:
         return _lapsed()
     wanted = tuple(a.address for a in mail.to if a.address in asked) or asked
     return Standing("waiting", wanted)
@@ -198,7 +204,7 @@ def _asked_by_user(
 def _promised(mail: MailHead, later: Sequence[MailHead], now: datetime) -> Standing:
     again = next((o for o in later if o.sender.address == mail.sender.address and not automatic_answer(o)), None)
     if again:
-        return Standing("answered", reason=f"More came on {again.received_at:%d.%m.%Y}.")
+        return Standing("answered", reason=f"More came on {day_of(again.received_at.astimezone(now.tzinfo))}.")
     return _lapsed() if now - mail.received_at > LAPSE else Standing("waiting", (mail.sender.address,))
 
 

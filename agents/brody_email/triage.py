@@ -14,6 +14,7 @@ from datetime import timedelta
 from brody_agents.communication.payloads import Category, Urgency
 from brody_agents.items import MailItem
 from brody_email.circumstances import Circumstances
+from brody_email.dates import moment_of
 from brody_email.instructions import REASON as ORDERS
 from brody_email.look import Look
 from brody_email.receipts import receipt_reason
@@ -260,6 +261,7 @@ _URGENT = re.compile(
     r"\b(?:urgent|asap|emergency|immediate(?:ly)?|time[- ]sensitive|right\s+away|dringend|eilt|eilig|sofort|notfall)\b",
     re.IGNORECASE,
 )
+_PRESSING = re.compile(r"\b(?:asap|urgent(?:ly)?|time[- ]sensitive|dringend)\b", re.IGNORECASE)
 _NOT_URGENT = re.compile(
     r"\b(?:not|nothing|nicht)\s+(?:so\s+|that\s+|very\s+|really\s+)?(?:urgent|dringend|eilig)|\bno\s+rush\b|\beilt\s+nicht\b",
     re.IGNORECASE,
@@ -272,18 +274,19 @@ def near_deadline(look: Look, verdict: Verdict) -> Verdict:
     due = look.deadline if verdict.category == "needs_reply" else None
     if due is None:
         return verdict
-    reason = f'It sets a date: "{due.words}", that is {due.when:%d.%m.%Y %H:%M}.'
+    reason = f'It sets a date: "{due.words}", that is {moment_of(due.when)}.'
     if due.when - look.mail.received_at <= SOON:
         return replace(verdict, category="urgent", urgency="high", reasons=(*verdict.reasons, reason))
     return replace(verdict, reasons=(*verdict.reasons, reason))
 
 
 def urgent_words(look: Look, verdict: Verdict) -> Verdict:
-    """Believe the word "urgent" from people, in the subject or in what they ask."""
+    """Believe the word "urgent" from people; weaker words only in the subject or in what they ask."""
     personal = verdict.category in ("needs_reply", "fyi") and look.how in ("to", "unseen")
     if not personal or look.machine or look.by_user or is_discussion(look.mail):
         return verdict
-    said = _URGENT.search(look.mail.subject) or (_URGENT.search(look.asked.text) if look.asked else None)
+    texts = (look.mail.subject, look.asked.text if look.asked else "")
+    said = next((word for text in texts if (word := _URGENT.search(text))), None) or _PRESSING.search(look.mail.reply)
     if not said or _NOT_URGENT.search(look.mail.reply):
         return verdict
     return replace(verdict, category="urgent", urgency="high", reasons=(*verdict.reasons, f'It says "{said[0]}".'))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 
 from brody_agents import BrodyAgent, Context, handles
 from brody_agents.communication.payloads import DocumentReceived, DocumentsFound, FindDocuments, FoundDocument
 from brody_agents.items import DocumentItem
 from brody_file.attachments import KEY, Known, known, loaded, merged
 from brody_file.filing import Place, is_filed, place_of, query_of
-from brody_file.index import Entry, Index, Match, Query, address_of
-from brody_file.words import term_counts
+from brody_file.index import Entry, Index, Match, Query, address_of, company_of
+from brody_file.words import distinct, term_counts
 
 _LEAST = 0.25
 """A document that scores less is not named in an answer."""
@@ -19,6 +20,7 @@ _SPARE = 10
 """Matches taken beyond the limit, in case the mails of some are gone."""
 _TEXTS = 2000
 """Documents whose text is read for an answer, the newest; of the others the name counts."""
+_AROUND = timedelta(days=14)
 _AT_ONCE = 32
 _LONGEST_TEXT = 20_000
 _NOT_READ = frozenset({"draft", "trash", "spam"})
@@ -49,7 +51,8 @@ class FileAgent(BrodyAgent):
     async def find_documents(self, questions: list[FindDocuments], ctx: Context) -> None:
         """Answer each question to whoever asked it, best document first, perhaps none."""
         own = await ctx.mail.own_addresses()
-        queries = [Query(q.title, tuple(p for p in q.people if address_of(p) not in own), q.text) for q in questions]
+        days = await _days(ctx)
+        queries = [_query(question, days.get(question.subject_id), own) for question in questions]
         carried = {a.id: a for a in loaded(await ctx.recall(KEY))}
         entries = await _entries(await ctx.files.all(), queries, ctx)
         index = Index([*entries, *(a.entry() for a in carried.values())])
@@ -61,6 +64,19 @@ class FileAgent(BrodyAgent):
             found = [_found(m, carried) for m in best if m.entry.id in there][: question.limit]
             answer = DocumentsFound(subject_id=question.subject_id, documents=found)
             ctx.tell(askers[id(question)], answer, because=question)
+
+
+async def _days(ctx: Context) -> dict[str, date]:
+    """Return the days of the events around now; questions name a meeting by its event."""
+    events = await ctx.calendar.events(ctx.now - _AROUND, ctx.now + _AROUND)
+    return {event.id: event.start.date() for event in events}
+
+
+def _query(question: FindDocuments, day: date | None, own: frozenset[str]) -> Query:
+    """Return what the index is asked for; the user and the user's own company tell no documents apart."""
+    people = tuple(person for person in question.people if address_of(person) not in own)
+    ours = frozenset(distinct(company_of(address.rpartition("@")[2]) for address in own))
+    return Query(question.title, people, question.text, day=day, ours=ours)
 
 
 async def _attachments(received: Sequence[DocumentReceived], own: frozenset[str], ctx: Context) -> list[Known]:

@@ -10,14 +10,19 @@ from datetime import datetime
 
 from brody_agents.items import DocumentItem
 from brody_file.attachments import Known
-from brody_file.index import Index, Match, Query
+from brody_file.index import Index, Match, Query, Weights
 
 ALIKE = 0.42
 """A folder below is not alike enough."""
 _ONLY_ONE = 0.8
 """What the likeness of a single file counts, where the folder has no second one."""
-_WEIGHTS = (0.75, 0.7, 0.4)
-"""The sender counts much; one person gives half of what people can give."""
+_WEIGHTS = Weights(title=0.75, people=0.7, text=0.4, folder=1.0, absent=0.25)
+"""The folder's name and the sender count much; one person gives half of what people can give."""
+_DATES = re.compile(
+    r"\d+|(?<![^\W_])(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli"
+    r"|aug(?:ust)?|sep(?:t(?:ember)?)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)(?![^\W_])",
+    re.IGNORECASE,
+)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _MONTH = re.compile(r"(?:0[1-9]|1[0-2])")
 _SEPARATOR = re.compile(r"[\\/]")
@@ -38,8 +43,9 @@ class Place:
 
 
 def query_of(attachment: Known) -> Query:
-    """Return what the index is asked for: files like this attachment."""
-    return Query(attachment.name, people=(attachment.sender,), text=attachment.subject, weights=_WEIGHTS)
+    """Return what the index is asked for: files like this attachment, of whatever number and date."""
+    name, subject = (_DATES.sub(" ", words) for words in (attachment.name, attachment.subject))
+    return Query(name, people=(attachment.sender,), text=subject, weights=_WEIGHTS)
 
 
 def is_filed(attachment: Known, documents: Collection[DocumentItem]) -> bool:

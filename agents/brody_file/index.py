@@ -7,13 +7,15 @@ Everything here is pure.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 
 from brody_file.words import WEAK, WEAK_WEIGHT, distinct, terms
 
-_IN_FOLDER = 0.6
 _IN_TEXT = 0.75
 _SATURATION = 1.2
 """BM25's k1: how many times a term must stand in a text of average length to reach about half its weight."""
@@ -23,6 +25,9 @@ _PREFIX = 5
 """Letters that two terms must share from the beginning to count as related: budget, budgetplanung."""
 _RELATED = 0.8
 _NAMED = 0.95
+_SAME_DAY = 0.6
+_OTHER_DAY = 0.85
+_DAY = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d\d)[-_.]?(\d\d)(?!\d)")
 _SHARED_DOMAINS = frozenset(
     ["gmail", "googlemail", "outlook", "hotmail", "live", "yahoo", "icloud", "aol", "gmx", "web", "proton", "posteo"]
 )
@@ -49,14 +54,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much; title, people and text are the most that each can give to a score."""
+
+    title: float = 0.9
+    people: float = 0.25
+    text: float = 0.35
+    folder: float = 0.6
+    """What a term in the folder's name counts beside one in the file's."""
+    absent: float = 0.5
+    """What a term counts that no document has; it tells none apart."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """What documents are looked for: title terms count most, then text, then people."""
+    """What documents are looked for."""
 
     title: str
     people: tuple[str, ...] = ()
     text: str = ""
-    weights: tuple[float, float, float] = (0.9, 0.25, 0.35)
-    """The most that title, people and text can give."""
+    weights: Weights = Weights()
+    day: date | None = None
+    """When it is; a document whose name has that day fits better, one whose name has another worse."""
+    ours: frozenset[str] = frozenset()
+    """Words that name nobody, since all have them: the user's own company."""
 
     def wanted(self) -> frozenset[str]:
         """Return all terms whose counts the index needs."""
@@ -80,10 +101,26 @@ def address_of(person: str) -> str:
 def person_words(person: str) -> str:
     """Return the words by which a document may name a person: name, local part, the domain unless many share it."""
     local, _, domain = address_of(person).partition("@")
-    labels = domain.split(".")
-    company = labels[-2] if len(labels) > 1 and labels[-2] not in _SHARED_DOMAINS else ""
-    words = f"{person.rpartition('<')[0]} {local.replace('.', ' ')} {company}".split()
+    words = f"{person.rpartition('<')[0]} {local.replace('.', ' ')} {company_of(domain)}".split()
     return " ".join(word for word in words if word.strip('"').casefold() not in _ROLES)
+
+
+def company_of(domain: str) -> str:
+    """Return the name of whoever has a domain, or nothing where many share it: "acme" for "acme.example"."""
+    labels = domain.split(".")
+    return labels[-2] if len(labels) > 1 and labels[-2] not in _SHARED_DOMAINS else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query in terms, with the documents that have them."""
+
+    title: tuple[str, ...]
+    text: tuple[str, ...]
+    weight: dict[str, float]
+    strengths: dict[str, dict[str, float]]
+    met: dict[str, set[str]]
+    named: set[str]
 
 
 class Index:
@@ -102,29 +139,49 @@ class Index:
 
     def search(self, query: Query, least: float, limit: int) -> list[Match]:
         """Return the best matches that score at least ``least``, best first."""
+        asked = self._asked(query)
+        keys = set[str]().union(asked.named, *asked.strengths.values(), *asked.met.values())
+        matches = (self._match(key, asked, query) for key in keys)
+        best = sorted((m for m in matches if m.score >= least), key=lambda m: (-m.score, m.entry.name, m.entry.id))
+        return best[: max(0, limit)]
+
+    def _asked(self, query: Query) -> _Asked:
         title = distinct([query.title])
         text = tuple(term for term in distinct([query.text]) if term not in title)
-        weight = {term: self._weight(term) for term in title + text}
-        strengths = {term: self._strengths(term) for term in title + text}
-        met = {person: self._meets(person) for person in query.people}
-        named = self._named(query)
-        found = []
-        for key in sorted(set[str]().union(named, *strengths.values(), *met.values())):
-            here = {term: there[key] for term, there in strengths.items() if key in there}
-            people = [person for person, ids in met.items() if key in ids]
-            parts = (_coverage(title, here, weight), 1 - 0.5 ** len(people), _coverage(text, here, weight))
-            score = 1 - math.prod(1 - most * part for most, part in zip(query.weights, parts, strict=True))
-            score = round(max(score, _NAMED if key in named else 0.0), 4)
-            if score >= least:
-                reasons = ("it is named there",) if key in named else ()
-                found.append(Match(self._entries[key], score, (*reasons, *self._reasons(key, here, people))))
-        return sorted(found, key=lambda m: (-m.score, m.entry.name, m.entry.id))[: max(0, limit)]
+        return _Asked(
+            title=title,
+            text=text,
+            weight={term: self._weight(term, query.weights.absent) for term in title + text},
+            strengths={term: self._strengths(term, query.weights.folder) for term in title + text},
+            met={person: self._meets(person, query.ours) for person in query.people},
+            named=self._named(query),
+        )
 
-    def _strengths(self, term: str) -> dict[str, float]:
+    def _match(self, key: str, asked: _Asked, query: Query) -> Match:
+        entry, weights = self._entries[key], query.weights
+        here = {term: there[key] for term, there in asked.strengths.items() if key in there}
+        people = [person for person, ids in asked.met.items() if key in ids]
+        covered = _coverage(asked.title, here, asked.weight)
+        days = _days(entry.name) if query.day else set()
+        parts = (
+            weights.title * covered,
+            weights.people * (1 - 0.5 ** len(people)),
+            weights.text * _coverage(asked.text, here, asked.weight),
+            _SAME_DAY * min(1.0, 2 * covered) if query.day in days else 0.0,
+        )
+        score = (1 - math.prod(1 - part for part in parts)) * (_OTHER_DAY if days and query.day not in days else 1.0)
+        reasons = [
+            *(["it is named there"] if key in asked.named else []),
+            *(["its name has the day"] if query.day in days else []),
+            *self._reasons(key, here, people),
+        ]
+        return Match(entry, round(max(score, _NAMED if key in asked.named else 0.0), 4), tuple(reasons))
+
+    def _strengths(self, term: str, folder: float) -> dict[str, float]:
         """Return how strongly each document has a term: in its text, its folder, its name, or nearly in its name."""
         found = {key: self._in_text(term, self._entries[key]) for key in self._texts.get(term, ())}
         related = {key for word in self._related(term) for key in self._names[word]}
-        for where, strength in ((self._folders.get(term, ()), _IN_FOLDER), (related, _RELATED)):
+        for where, strength in ((self._folders.get(term, ()), folder), (related, _RELATED)):
             found |= {key: max(strength, found.get(key, 0.0)) for key in where}
         return found | dict.fromkeys(self._names.get(term, ()), 1.0)
 
@@ -142,14 +199,14 @@ class Index:
         ]
         return longer + [term[:n] for n in range(_PREFIX, len(term)) if term[:n] in self._names]
 
-    def _meets(self, person: str) -> set[str]:
+    def _meets(self, person: str, ours: frozenset[str]) -> set[str]:
         """Return the documents that have a person: among their people, or by a rare word of theirs."""
-        words = [w for w in distinct([person_words(person)]) if len(w) > 2 and self._is_rare(w)]
+        words = [w for w in distinct([person_words(person)]) if len(w) > 2 and w not in ours and self._is_rare(w)]
         places = (self._people, self._names, self._texts)
         return {key for word in words for where in places for key in where.get(word, ())}
 
     def _is_rare(self, word: str) -> bool:
-        """Say no to the user's own company and to words that most documents have."""
+        """Say no to words that many documents have."""
         return self._frequency(word) <= max(3, len(self._entries) // 3)
 
     def _named(self, query: Query) -> set[str]:
@@ -162,14 +219,14 @@ class Index:
         places = (self._names, self._folders, self._texts)
         return len(set[str]().union(*(where.get(term, ()) for where in places)))
 
-    def _weight(self, term: str) -> float:
-        """Return the inverse document frequency; a term that no document has counts half, it tells none apart."""
+    def _weight(self, term: str, absent: float) -> float:
+        """Return the inverse document frequency; of a term that no document has, only a share."""
         frequency = self._frequency(term)
         weight = math.log((len(self._entries) + 10) / (frequency + 1)) * (WEAK_WEIGHT if term in WEAK else 1.0)
-        return weight if frequency else weight / 2
+        return weight if frequency else weight * absent
 
     def _reasons(self, key: str, here: Mapping[str, float], people: Sequence[str]) -> list[str]:
-        name = [t for t, strength in here.items() if strength in (1.0, _RELATED)]
+        name = [t for t, strength in here.items() if key in self._names.get(t, ()) or strength == _RELATED]
         folder = [t for t in here if key in self._folders.get(t, ()) and t not in name]
         text = [t for t in here if t not in name and t not in folder]
         found = (("its name has", name), ("its folder has", folder), ("its text has", text))
@@ -191,6 +248,15 @@ def _is_named(name: str, plain: str, words: str) -> bool:
         return True
     stem = terms(name.rpartition(".")[0] or name)
     return len(stem) > 1 and f" {' '.join(stem)} " in words
+
+
+def _days(name: str) -> set[date]:
+    """Return the days that a name has as 2026-05-11 or 20260511."""
+    found = set()
+    for year, month, day in _DAY.findall(name):
+        with suppress(ValueError):
+            found.add(date(int(year), int(month), int(day)))
+    return found
 
 
 def _coverage(asked: Sequence[str], strengths: Mapping[str, float], weight: Mapping[str, float]) -> float:

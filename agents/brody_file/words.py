@@ -28,6 +28,28 @@ besprechung termin treffen wöchentlich review update planning plan team project
 final draft copy version scan image page kickoff kick workshop status agenda list
 """
 WEAK_WEIGHT = 0.4
+_SAME = {
+    "rechnung": "invoice",
+    "bill": "invoice",
+    "vertrag": "contract",
+    "agreement": "contract",
+    "angebot": "offer",
+    "proposal": "offer",
+    "quote": "offer",
+    "quotation": "offer",
+    "protokoll": "minute",
+    "bericht": "report",
+    "prasentation": "slide",
+    "presentation": "slide",
+    "deck": "slide",
+    "folie": "slide",
+    "beleg": "receipt",
+    "quittung": "receipt",
+    "kunde": "client",
+    "customer": "client",
+    "gehaltsabrechnung": "payslip",
+}
+"""Words that mean the same on a file or a folder, folded."""
 
 
 def _folded(text: str) -> str:
@@ -44,6 +66,11 @@ def _singular(word: str) -> str:
     return word[:-1] if plural else word
 
 
+def _canonical(word: str) -> str:
+    singular = _singular(word)
+    return _SAME.get(word) or _SAME.get(singular) or _SAME.get(singular.removesuffix("en"), singular)
+
+
 STOP = frozenset(_folded(_STOP).split())
 """Words without content, and the endings of file names."""
 WEAK = frozenset(map(_singular, _folded(_WEAK).split()))
@@ -51,9 +78,9 @@ WEAK = frozenset(map(_singular, _folded(_WEAK).split()))
 
 
 def terms(text: str) -> list[str]:
-    """Return the terms of a name in order: no accents, no case, no plural, no stop words, no numbers under 100."""
+    """Return the terms of a name in order: folded, singular, no stop words, no numbers under 100."""
     words = _TERM.findall(_folded(_CAMEL.sub(" ", text)))
-    return [_singular(word) for word in words if word not in STOP and _counts(word)]
+    return [_canonical(word) for word in words if word not in STOP and _counts(word)]
 
 
 def distinct(parts: Iterable[str]) -> tuple[str, ...]:
@@ -74,6 +101,6 @@ def _counted(text: str, wanted: frozenset[str]) -> tuple[dict[str, int], int]:
     words = Counter(_TERM.findall(_folded(text)))
     found: Counter[str] = Counter()
     for word, times in words.items():
-        if (term := _singular(word)) in wanted and word not in STOP:
+        if (term := _canonical(word)) in wanted and word not in STOP:
             found[term] += times
     return dict(found), words.total()

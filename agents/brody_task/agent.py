@@ -77,9 +77,10 @@ def _propose(wish: Wish, because: Payload, ctx: Context) -> None:
     )
 
 
-def _propose_lines(document: DocumentItem, people: Mapping[str, str], because: Payload, ctx: Context) -> None:
+def _propose_lines(document: DocumentItem, people: Mapping[str, bool], because: Payload, ctx: Context) -> None:
     for line in open_lines(document.text):
-        _propose(noted(line, document, people, ctx.now), because, ctx)
+        if wish := noted(line, document, people, ctx.now):
+            _propose(wish, because, ctx)
 
 
 def _move(wish: Wish, because: MeetingScheduled, tasks: Sequence[TaskItem], ctx: Context) -> None:
@@ -118,12 +119,16 @@ def _other_origin(suggestion: TaskSuggestion, places: Mapping[str, str]) -> Orig
     return Origin(SourceRef(type="manual", id="manual"), root="")
 
 
-async def _people(ctx: Context) -> dict[str, str]:
-    """Return the addresses of the address book by name and by first name; the user's own are left out."""
+async def _people(ctx: Context) -> dict[str, bool]:
+    """Return the names and first names of the address book, and of the user, with whether they are the user's own."""
     own = await ctx.mail.own_addresses()
-    cards = [card for card in await ctx.contacts.all() if card.addresses and not own.intersection(card.addresses)]
-    firsts = {first_name(card.name).casefold(): card.addresses[0] for card in cards}
-    return firsts | {card.name.casefold(): card.addresses[0] for card in cards}
+    cards = [(card.name, not own.isdisjoint(card.addresses)) for card in await ctx.contacts.all()]
+    names = [*cards, *((address.partition("@")[0], True) for address in own)]
+    found: dict[str, bool] = {}
+    for name, mine in sorted(names):
+        for word in (name.casefold(), first_name(name).casefold()):
+            found[word] = found.get(word, False) or mine
+    return found
 
 
 async def _places(suggestions: Sequence[TaskSuggestion], ctx: Context) -> dict[str, str]:

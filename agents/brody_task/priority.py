@@ -21,6 +21,7 @@ _LEISURE = re.compile(
 )
 LONG_PAST = timedelta(days=14)
 """A due date that passed longer ago has lost its force."""
+_SOON = timedelta(days=3)
 OLD = timedelta(days=30)
 """A request without a due date that is older has lost its force."""
 
@@ -66,7 +67,9 @@ def judge(facts: Facts, now: datetime) -> Judgement:
     _by_due_date(judgement, facts.due, now)
     _by_words(judgement, facts.text)
     if facts.known_sender:
-        judgement.step(1, Priority.HIGH, f"{facts.known_sender}, who asks, is in your address book")
+        has_time = facts.due is not None and facts.due - now > _SOON
+        most = Priority.NORMAL if has_time else Priority.HIGH
+        judgement.step(1, most, f"{facts.known_sender}, who asks, is in your address book")
     if facts.commitment:
         judgement.raise_to(Priority.NORMAL, "you promised it")
     return judgement
@@ -93,7 +96,7 @@ def _by_due_date(judgement: Judgement, due: datetime | None, now: datetime) -> N
         judgement.raise_to(Priority.URGENT, f"it was due on {_day(due, now)} and is overdue")
     elif left <= timedelta(hours=24):
         judgement.raise_to(Priority.URGENT, f"it is due within 24 hours, on {_day(due, now)}")
-    elif left <= timedelta(days=3):
+    elif left <= _SOON:
         judgement.raise_to(Priority.HIGH, f"it is due within three days, on {_day(due, now)}")
     else:
         judgement.reasons.append(f"it is due on {_day(due, now)}")

@@ -116,11 +116,16 @@ def prepared(preparation: Preparation, event_id: str, now: datetime) -> Wish:
     )
 
 
-def noted(line: str, document: DocumentItem, people: Mapping[str, str], now: datetime) -> Wish:
-    """Return the wish that an open line of a document is; ``people`` gives the address of a name in lower case."""
+def noted(line: str, document: DocumentItem, people: Mapping[str, bool], now: datetime) -> Wish | None:
+    """Return the wish that an open line of a document is, or ``None`` for a line that names somebody else to do it.
+
+    ``people`` says of the names known, in lower case, whether they are the user's own.
+    """
     name, rest = owner_of(line)
-    address = people.get(name.casefold(), "")
-    line = rest if address else line
+    mine = people.get(name.casefold())
+    if mine is False:
+        return None
+    line = rest if mine else line
     due = _due_in(line, document.modified, now)
     judgement = judge(Facts(line, due=due, asked_at=document.modified), now)
     return Wish(
@@ -131,7 +136,6 @@ def noted(line: str, document: DocumentItem, people: Mapping[str, str], now: dat
         priority=judgement.priority,
         due=due,
         reasons=_reasons(f'The document "{document.key}" has it open', *judgement.reasons),
-        assignee=address,
     )
 
 

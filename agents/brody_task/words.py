@@ -114,6 +114,7 @@ VAGUE = frozenset(_VAGUE.split())
 """Objects that mean nothing outside of their own place."""
 
 _STOP = """
+folder ordner dahin dazu damit
 a an the this that these those it its it's my your our their his her me you us them he she we they i one some
 any all to of for in on at by with from into onto over about up out off as and or but if then so than via per
 re fw fwd regarding concerning is are was were be been am do does did has have had will would can could should

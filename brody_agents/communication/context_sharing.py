@@ -7,23 +7,19 @@ transaction: whoever read an older version than the ledger has loses the race an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from brody_agents.communication.message_protocol import Origin, Provenance
-from brody_agents.context import Context, ContextUpdate, Outcome, UserContext
+from brody_agents.context import ContextUpdate, Outcome
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from brody_agents.communication.bus.base import Bus
     from brody_agents.ledger.ledger import Ledger
-
-current: ContextVar[Context | None] = ContextVar("brody_context", default=None)
-"""The context of the handler that runs; the turn sets it."""
 
 Read = tuple[Any, int, Provenance]
 NOTHING: Read = (None, 0, Provenance(origin=Origin.SELF))
@@ -164,23 +160,3 @@ class LaneContext:
         """Forget what is ahead; ``fresh`` reads the ledger until the next reset, after a lost race."""
         self._ahead.clear()
         self._fresh = fresh
-
-
-class ContextManager:
-    """Give what all agents know of a user.
-
-    Inside a handler it is the handler's own context; outside of one, a small in-memory ``Brody`` serves it and no
-    disk is touched.
-    """
-
-    async def get_context(self, user_id: str) -> UserContext:
-        """Return the user's context; a handler sees its own user only and gets ``LookupError`` for another."""
-        context = current.get()
-        if context is None:
-            from brody_agents.brody import Brody
-
-            async with Brody(home=None, agents=[]) as brody:
-                return await brody.context(user_id)
-        if user_id != context.user_id:
-            raise LookupError(f"this handler works for {context.user_id!r}, not for {user_id!r}")
-        return await context.user_context()

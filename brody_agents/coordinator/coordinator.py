@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import ActionState, AgentAction, action_id, idempotency_key
+from brody_agents.action import ActionState, AgentAction, action_id
 from brody_agents.communication.bus.base import Bus, Entry
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import AgentMessage, decode, encode
@@ -302,7 +302,7 @@ class Coordinator:
         self, action: AgentAction, by: str, user_id: str, *, cause: str, run_id: str | None = None, **more: Any
     ) -> ActionRecord:
         kind, arguments = action.checked()
-        key = idempotency_key(user_id, action.kind, kind.target(arguments), cause, action.redo_of)
+        key = action.key_for(user_id, cause)
         judgement = judge(kind, self._runs.autonomy(run_id))
         now = datetime.now(UTC)
         return ActionRecord(

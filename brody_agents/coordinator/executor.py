@@ -12,9 +12,8 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import ActionResult, ActionState, AgentAction, action_id, idempotency_key
+from brody_agents.action import ActionState
 from brody_agents.communication import payloads
-from brody_agents.communication.context_sharing import current
 from brody_agents.communication.message_protocol import (
     COORDINATOR,
     AgentMessage,
@@ -115,25 +114,3 @@ def _result(action: ActionRecord) -> AgentMessage:
         run_id=action.run_id,
         provenance={"": Provenance(origin=Origin.SELF)},
     )
-
-
-class ActionExecutor:
-    """Have an action carried out from an agent's own code.
-
-    Inside a handler, ``execute`` records a proposal and returns its state: the coordinator decides, once the
-    handler has ended. Outside of one, a small in-memory ``Brody`` serves it and no disk is touched.
-    """
-
-    async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
-        """Return what became of the action; raise ``UnknownAction`` or ``InvalidArguments``."""
-        context = current.get()
-        if context is None:
-            from brody_agents.brody import Brody
-
-            async with Brody(home=None, agents=[]) as brody:
-                return await brody.execute(action, user_id=user_id)
-        context.propose(action)
-        kind, arguments = action.checked()
-        cause = action.cause or context.message.id
-        key = idempotency_key(context.user_id, action.kind, kind.target(arguments), cause, action.redo_of)
-        return ActionResult(action_id=action_id(key), kind=action.kind, state=ActionState.PROPOSED)

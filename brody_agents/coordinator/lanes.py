@@ -11,9 +11,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from brody_agents.agent import BrodyAgent, Handler, trigger_of
 from brody_agents.communication.bus.base import BATCH
-from brody_agents.communication.context_sharing import LaneContext, current
+from brody_agents.communication.context_sharing import LaneContext
 from brody_agents.communication.message_protocol import AgentMessage
-from brody_agents.context import Context, Outcome
+from brody_agents.context import Context, Outcome, current
 from brody_agents.errors import BrodyError, Retryable
 from brody_agents.observability import logger
 

@@ -33,7 +33,7 @@ def codec(name: str) -> str:
     """Return Python's name for a declared charset, widened to what senders really use, or ``""`` if there is none."""
     try:
         found = codecs.lookup(name.strip().strip("\"'")).name
-        b"".decode(found)  # refuses the codecs that are not for text
+        "a".encode(found)  # refuses the codecs that are not for text
     except (LookupError, ValueError, UnicodeError):
         return ""
     return "" if found.replace("_", "-") in _REFUSED else _WIDER.get(found, found)

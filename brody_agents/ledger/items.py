@@ -48,7 +48,7 @@ async def known(tx: AsyncConnection, user_id: str, account: str, domain: str) ->
     query = select(t.c.external_id, t.c.version).where(
         t.c.user_id == user_id, _account(t) == account, t.c.removed.is_(False)
     )
-    return {key: value for key, value in await tx.execute(query)}
+    return {row.external_id: row.version for row in await tx.execute(query)}
 
 
 async def cursor(tx: AsyncConnection, user_id: str, account: str) -> str | None:

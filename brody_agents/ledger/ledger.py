@@ -84,7 +84,7 @@ class Ledger:
         async with self.write() as tx:
             keys = table(UserKey)
             rows = await tx.execute(select(keys.c.user_id, keys.c.wrapped).where(keys.c.user_id.in_(unknown)))
-            wrapped = {key: value for key, value in rows}
+            wrapped = {row.user_id: row.wrapped for row in rows}
             now = datetime.now(UTC)
             for user_id in unknown:
                 if user_id not in wrapped:

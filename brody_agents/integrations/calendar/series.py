@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -34,9 +34,16 @@ def occurrences(
 
     ``problems`` gets what had to be left out. Raises ``ItemUnreadable``.
     """
+    try:
+        yield from _inside(_all(parts, start, end, zone, problems), start, end)
+    except OverflowError as error:
+        raise ItemUnreadable("It reaches beyond the end of the calendar.", "Mend it in its calendar.") from error
+
+
+def _inside(found: Iterable[Occurrence], start: datetime, end: datetime) -> Iterator[Occurrence]:
     seen: set[str] = set()
     low, high = start.astimezone(UTC), end.astimezone(UTC)  # in one zone, Python compares the clock, not the time
-    for occurrence in _all(parts, start, end, zone, problems):
+    for occurrence in found:
         begins, ends = occurrence.start.astimezone(UTC), occurrence.end.astimezone(UTC)
         inside = begins < high and (ends > low or begins >= low)
         if inside and occurrence.recurrence not in seen:
@@ -74,7 +81,7 @@ def _series(
         return
     try:
         found = CalendarQuery(_calendar(parts, clock, tamed)).between(low, high)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError) as error:
         raise ItemUnreadable(f"The series cannot be worked out: {error}.", "Mend it in its calendar.") from error
     for component in found:
         yield _occurrence(component, parts[int(component[_PART])], clock, zone)
@@ -177,11 +184,13 @@ def _bare_master(part: Vevent, clock: _Clock, tamed: Sequence[Tamed]) -> Any:
 
 
 def _bare_exception(number: int, part: Vevent, clock: _Clock) -> Any:
-    from icalendar.prop import vDDDTypes
+    from icalendar.prop import vDDDTypes, vRecur
 
     event = _bare(number, part, clock.of(part.start))
     future = {"RANGE": "THISANDFUTURE"} if part.and_future else {}
     event["RECURRENCE-ID"] = vDDDTypes(clock.of(part.recurrence or part.start), params=future)
+    if part.rules:  # a part that was cut off from its series; the library knows when it counts no more
+        event["RRULE"] = vRecur(part.rules[0])
     return event
 
 

@@ -22,6 +22,7 @@ from brody_agents.integrations.charsets import clean
 DAY = timedelta(days=1)
 _TIMES = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
 _ZONED = re.compile(r"^(DTSTART|DTEND|RDATE|EXDATE|RECURRENCE-ID)([^:\n]*);TZID=", re.IGNORECASE | re.MULTILINE)
+_EMPTY = re.compile(r"^(?:EXDATE|RDATE|RRULE)(?:;[^:\n]*)?:[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
 _STATUS: dict[str, Literal["confirmed", "tentative", "cancelled"]] = {
     "TENTATIVE": "tentative",
     "CANCELLED": "cancelled",
@@ -90,6 +91,7 @@ class Vevent:
             length = self.end.on_clock_of(self.start) - self.start.wall
         else:
             length = self.duration or timedelta()
+        length = min(length, _LAST - self.start.wall)
         if self.start.whole_day:
             return max(DAY, -(-length // DAY) * DAY)  # whole days, rounded up
         return max(length, timedelta())
@@ -98,7 +100,7 @@ class Vevent:
         """Return where an occurrence ends: an end keeps to the clock, the hours of a DURATION are exact."""
         if self.duration is None or self.end is not None or start.whole_day or length != self.length:
             return start.moved_to(start.wall + length).at(zone)
-        days = start.moved_to(start.wall + length.days * DAY).at(UTC)
+        days = start.moved_to(start.wall + length.days * DAY).at(zone).astimezone(UTC)
         return (days + (length - length.days * DAY)).astimezone(zone)
 
     def span(self, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -197,7 +199,8 @@ def _components(raw: bytes, blocks: Iterable[ics_text.Block]) -> list[Any]:
 
     text = ics_text.text(ics_text.unfold(b"".join(raw[b.start : b.end] for b in blocks)))
     try:
-        return list(Event.from_ical(_ZONED.sub(r"\1\2;X-TZID=", text), multiple=True)) if text else []
+        text = _ZONED.sub(r"\1\2;X-TZID=", _EMPTY.sub("", text))
+        return list(Event.from_ical(text, multiple=True)) if text else []
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ItemUnreadable(f"The event is no iCalendar: {error}.", "Export the calendar again.") from error
 
@@ -212,9 +215,13 @@ def _vevent(component: Any, zones: Zones) -> Vevent:
     if start is None and when is None:
         raise ItemUnreadable("The event has no DTSTART.", "Mend the event in its calendar.")
     end, duration = _first(component.get("DTEND")), _first(component.get("DURATION"))
+    begins = _when(start, zones) if start is not None else cast(When, when)
+    ends = _when(end, zones) if end is not None else None
+    if ends and not begins.whole_day and ends.on_clock_of(begins) < begins.wall:
+        begins, ends = ends, begins  # some programs confuse the two
     return Vevent(
-        start=_when(start, zones) if start is not None else cast(When, when),
-        end=_when(end, zones) if end is not None else None,
+        start=begins,
+        end=ends,
         duration=getattr(duration, "dt", None),
         recurrence=when,
         and_future=str(getattr(recurrence, "params", {}).get("RANGE", "")).upper() == "THISANDFUTURE",

@@ -30,6 +30,7 @@ _ONE = re.compile(r'(?:"(?:[^"\\]|\\.){0,300}"|\((?:[^()\\]|\\.){0,300}\)|<[^<>]
 _ANGLE = re.compile(r"<([^<>]{0,1000})>")
 _COMMENT = re.compile(r"\(((?:[^()\\]|\\.){0,300})\)")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.){0,300})"?')
+_YEAR_0 = re.compile(r"(?<![+\-\d])0\d{3}(?!\d)")  # the library takes the year 0001 for 2001
 _GROUP = re.compile(r'^[^"<@(]*:(?!\S*@\S*:)')
 
 
@@ -115,7 +116,7 @@ def _word_bytes(encoding: str, text: str) -> bytes | None:
     if encoding in "qQ":
         return binascii.a2b_qp(data, header=True)
     try:
-        return binascii.a2b_base64(data + b"==")
+        return binascii.a2b_base64(data + b"==") or None
     except binascii.Error:
         return None
 
@@ -185,7 +186,7 @@ def parse_date(value: str) -> datetime | None:
     """
     try:
         parts = parsedate_tz(clean(value))
-        if parts is None or not 1970 <= parts[0] <= 2100:
+        if parts is None or _YEAR_0.search(value) or not 1970 <= parts[0] <= 2100:
             return None
         offset = parts[9] or 0
         zone = timezone(timedelta(seconds=offset)) if offset and abs(offset) < 15 * 3600 else UTC

@@ -15,7 +15,7 @@ from email.message import Message
 from brody_agents.integrations.charsets import clean, decode
 from brody_agents.integrations.html_text import html_text
 from brody_agents.integrations.mail.base import Attachment
-from brody_agents.integrations.mail.headers import readable
+from brody_agents.integrations.mail.headers import readable, unescaped
 
 LONGEST = 200_000
 """Characters of text, of an invite, of a name's raw form that are looked at."""
@@ -69,6 +69,7 @@ class _Reader:
     def read(self, part: Message, depth: int = 0, related: bool = False) -> _Text:
         """Return the text of a part, and put what is none into the body."""
         index, self._next = self._next, self._next + 1
+        _unescape(part)
         kind = part.get_content_type()
         if kind.startswith("multipart/"):
             parts = _parts(part)
@@ -184,6 +185,14 @@ def _is_file(part: Message, kind: str, name: str, disposition: str, related: boo
 
 
 # -- reading one part ---------------------------------------------------------------------------------
+
+
+def _unescape(part: Message) -> None:
+    """Decode raw bytes in the headers that say what a part is: the library would turn each into U+FFFD."""
+    raw = [(name, value) for name, value in part.raw_items() if not value.isascii()]
+    for name, value in raw:
+        if name.lower() in ("content-type", "content-disposition"):
+            part.replace_header(name, unescaped(value))
 
 
 def _parts(part: Message) -> list[Message]:

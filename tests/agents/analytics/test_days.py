@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_analytics.days import hours_between, minutes_within, monday_of, span_of
@@ -33,6 +33,7 @@ def test_a_week_begins_on_monday() -> None:
 _MINUTES = st.tuples(st.integers(-600, 2000), st.integers(0, 600))
 
 
+@settings(deadline=None)
 @given(st.lists(_MINUTES, max_size=8), st.randoms())
 def test_each_minute_within_the_day_counts(spans: list[tuple[int, int]], random: Random) -> None:
     minutes = [minute for start, length in spans for minute in range(start, start + length) if 0 <= minute < 1440]

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents.integrations.calendar.base import Attendee, Event
@@ -216,6 +216,7 @@ _DUE = st.none() | st.integers(-2000, 500).map(lambda hours: NOW + timedelta(hou
 _TASKS = st.lists(st.builds(lambda key, due: task(key, due), st.integers().map(str), _DUE), unique_by=lambda t: t.id)
 
 
+@settings(deadline=None)
 @given(_HEADS, _EVENTS, _TASKS, _TASKS, st.booleans(), st.randoms())
 def test_figures_are_whole_plain_json_and_independent_of_order(
     heads: Sequence[MailHead],
@@ -242,6 +243,7 @@ def test_figures_are_whole_plain_json_and_independent_of_order(
     assert figures(shuffled) == found
 
 
+@settings(deadline=None)
 @given(st.dates(date(2026, 1, 1), date(2026, 12, 31)), st.integers(0, 23))
 def test_any_day_can_be_measured_also_when_clocks_change(day: date, hour: int) -> None:
     now = datetime(day.year, day.month, day.day, hour, tzinfo=BERLIN)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents.integrations.mail.base import Address
@@ -125,6 +125,7 @@ def test_what_was_owed_earlier_is_what_was_answered_later_or_not_yet() -> None:
 _REFERENCES = st.lists(st.integers(0, 9).map(lambda n: f"{n}@x"), max_size=2).map(tuple)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([ME, ANNA]), _REFERENCES), max_size=10), st.randoms())
 def test_threads_and_answers_do_not_depend_on_the_order_of_mails(
     mails: Sequence[tuple[str, tuple[str, ...]]], random: Random

@@ -22,7 +22,7 @@ def test_a_draft_repeats_what_was_asked_and_leaves_the_answers_to_the_user(make_
     assert (draft.to, draft.subject) == (("tomas@kestrel.example",), "Re: The review")
     assert draft.text == (
         "Hi Tomas,\n\nthank you for your mail.\n\nYou asked:\n\n"
-        "> can you send me the deck by Friday? (by 06.03.2026 17:00)\n[your answer]\n\n"
+        "> can you send me the deck by Friday? (by Fri 6 Mar 2026, 17:00)\n[your answer]\n\n"
         "> And which room is it?\n[your answer]\n\n"
         "Best regards,\nMira\n"
     )

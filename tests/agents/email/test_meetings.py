@@ -20,7 +20,7 @@ ASK = FindDocuments(
 
 def found(ask: FindDocuments, mails: list[Any]) -> list[FoundDocument]:
     ids = candidates(ask, mails, ME, NOW)
-    answer = find_documents(ask, {mail.id: mail for mail in mails}, ids, ME)
+    answer = find_documents(ask, {mail.id: mail for mail in mails}, ids, ME, NOW)
     assert answer.subject_id == ask.subject_id
     return answer.documents
 
@@ -32,7 +32,7 @@ def test_an_attachment_with_the_words_of_the_title_comes_first_and_its_mail_afte
     assert [document.name for document in documents] == ["Q4-roadmap-review.pdf", "Q4 roadmap review: the deck"]
     assert all(document.source == "email" for document in documents)
     assert documents[0].reasons == [
-        'Attached to "Q4 roadmap review: the deck" of Tomas Wieland, 04.03.2026.',
+        'Attached to "Q4 roadmap review: the deck" of Tomas Wieland, 4 Mar 2026.',
         "It shares q4, roadmap with the title.",
         "Tomas Wieland takes part.",
     ]

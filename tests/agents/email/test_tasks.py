@@ -92,6 +92,7 @@ def test_a_title_is_one_line_of_at_most_ninety_characters() -> None:
         ("by the end of next week", "2026-10-30 17:00"),
         ("by COB Thursday", "2026-10-29 17:00"),
         ("tomorrow morning", "2026-10-24 12:00"),
+        ("tomorrow at 3", "2026-10-24 15:00"),
         ("within 24 hours", "2026-10-24 16:44"),
         ("in two days", "2026-10-25 17:00"),
         ("2026-11-02", "2026-11-02 17:00"),
@@ -140,7 +141,7 @@ def test_a_request_makes_a_task_with_its_reasons(make_mail: Any) -> None:
     assert task.confidence >= 0.5
     assert task.reasons[:2] == [
         'Tomas Wieland asks: "please send the signed contract to Anna by Wednesday."',
-        'Due 28.10.2026 17:00: the sentence says "by Wednesday".',
+        'Due Wed 28 Oct 2026, 17:00: the sentence says "by Wednesday".',
     ]
 
 
@@ -212,6 +213,11 @@ def test_strangers_need_clearer_words_than_people_the_user_knows(make_mail: Any)
     text = "We need the report by Friday."
     assert tasks(make_mail(text, received_at=BASE))
     assert tasks(make_mail(text, sender="Eve <eve@else.example>", received_at=BASE)) == []
+
+
+def test_a_lone_verb_takes_the_subject_as_its_object(make_mail: Any) -> None:
+    (task,) = tasks(make_mail("Please pay by 20 November.", subject="Re: Invoice 7", received_at=BASE))
+    assert task.title == "Pay: Invoice 7"
 
 
 def test_the_same_request_twice_in_a_mail_is_one_task(make_mail: Any) -> None:

@@ -144,7 +144,7 @@ def test_the_users_answer_settles_it(make_mail: Any) -> None:
         "answered",
         False,
     )
-    assert by_id[mail.id].reasons[-1] == "You answered on 04.03.2026."
+    assert by_id[mail.id].reasons[-1] == "You answered on 4 Mar 2026."
     assert found.to_answer == []
 
 
@@ -169,7 +169,7 @@ def test_the_user_waits_for_those_who_have_not_answered(make_mail: Any) -> None:
     answer = make_mail("Tomorrow.", sender="Ra <ra@k.example>", in_reply_to=asked.message_id, received_at=after(9))
     by_id, _ = settled([asked, answer])
     assert (by_id[asked.id].category, by_id[asked.id].reply_state) == ("fyi", "answered")
-    assert by_id[asked.id].reasons[-1] == "Ra answered on 04.03.2026."
+    assert by_id[asked.id].reasons[-1] == "Ra answered on 4 Mar 2026."
 
 
 def test_an_absence_note_is_no_answer(make_mail: Any) -> None:
@@ -190,7 +190,7 @@ def test_nobody_is_waited_for_who_was_not_reached(make_mail: Any) -> None:
                        received_at=after(1), signals={"return-path": "<>"})  # fmt: skip
     by_id, _ = settled([asked, bounce])
     assert by_id[asked.id].reply_state == "none"
-    assert by_id[asked.id].reasons[-1] == "It could not be delivered on 04.03.2026."
+    assert by_id[asked.id].reasons[-1] == "It could not be delivered on 4 Mar 2026."
 
 
 def test_a_second_request_of_the_users_is_the_one_that_waits(make_mail: Any) -> None:

@@ -66,7 +66,7 @@ def test_german_is_understood(make_mail: Any, text: str, category: str) -> None:
 def test_a_deadline_within_hours_is_urgent_and_a_far_one_is_not(make_mail: Any) -> None:
     soon = triage(make_mail("Can you confirm the numbers by 15:00 today?"), ABOUT)
     assert (soon.category, soon.urgency) == ("urgent", "high")
-    assert soon.reasons[1] == 'It sets a date: "by 15:00 today", that is 04.03.2026 15:00.'
+    assert soon.reasons[1] == 'It sets a date: "by 15:00 today", that is Wed 4 Mar 2026, 15:00.'
     assert triage(make_mail("Can you confirm the numbers by 20 March?"), ABOUT).category == "needs_reply"
 
 
@@ -80,6 +80,15 @@ def test_urgent_in_the_subject_counts_from_people_not_from_machines(make_mail: A
 def test_the_importance_flag_alone_raises_one_step(make_mail: Any) -> None:
     verdict = triage(make_mail("The minutes are in the folder.", signals={"importance": "high"}), ABOUT)
     assert (verdict.category, verdict.urgency) == ("fyi", "medium")
+
+
+def test_asap_anywhere_in_a_request_is_urgent(make_mail: Any) -> None:
+    assert triage(make_mail("Can you send the report? I need it ASAP."), ABOUT).category == "urgent"
+
+
+def test_saying_that_one_will_be_there_is_nothing_to_wait_for(make_mail: Any) -> None:
+    mail = make_mail("That works for me, I'll be there at noon.", subject="Re: Lunch", in_reply_to="a@b.example")
+    assert triage(mail, ABOUT).category == "fyi"
 
 
 def test_nothing_stays_urgent_for_more_than_a_week(make_mail: Any) -> None:
@@ -139,6 +148,7 @@ def test_a_list_mail_written_to_the_user_as_well_is_personal(make_mail: Any) -> 
         {"precedence": "auto_reply"},
         {"return-path": "<>"},
         {"x-autoreply": "yes"},
+        {"x-autorespond": "vacation"},
         {"auto-submitted": "auto-generated"},
         {"x-auto-response-suppress": "All"},
     ],
@@ -207,6 +217,15 @@ def test_strangers_spam_is_judged_by_its_signs_and_friends_never(make_mail: Any)
         "We discussed the weight loss study. Could you read the draft?",
     ],
 )
+def test_phishing_and_fortunes_are_spam_without_any_forged_header(make_mail: Any) -> None:
+    bank = "Your account has been suspended. Verify your account now: http://bank-login.example/"
+    assert triage(make_mail(bank, sender="Bank <security@bank-login.example>"), ABOUT).category == "spam"
+    heir = "The late president left 10 million dollars. It is strictly confidential, I need your account number."
+    assert triage(make_mail(heir, sender="Prince <prince@heir.example>"), ABOUT).category == "spam"
+    notice = "We noticed unusual sign-in activity. Check it here: https://mail.example/activity"
+    assert triage(make_mail(notice, sender="Mail <no-reply@mail.example>"), ABOUT).category == "fyi"
+
+
 def test_one_topic_alone_is_no_spam(make_mail: Any, text: str) -> None:
     assert triage(make_mail(text), ABOUT).category == "needs_reply"
 

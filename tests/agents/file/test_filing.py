@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents.integrations.mail.base import Address, Attachment
@@ -165,6 +165,7 @@ def test_a_name_that_others_chose_is_made_safe(name: str, safe: str) -> None:
     assert file_name(name) == safe
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(min_size=200, max_size=300))
 def test_any_name_becomes_one_visible_segment(name: str) -> None:
     safe = file_name(name)
@@ -185,6 +186,7 @@ _KNOWN = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_KNOWN, max_size=20, unique_by=lambda a: a.id), st.integers(0, 20))
 def test_what_is_kept_does_not_depend_on_how_it_arrived(attachments: list[Known], cut: int) -> None:
     at_once = merged(None, attachments)

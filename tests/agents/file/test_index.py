@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_file.index import Entry, Index, Query, person_words
@@ -75,11 +76,11 @@ def test_a_document_that_the_invitation_names_comes_first() -> None:
 
 
 def test_reasons_say_where_the_words_are() -> None:
-    query = Query("Globex contract", ("tomas.berg@globex.example",))
+    query = Query("Globex contract and signature", ("tomas.berg@globex.example",), "Signed by whom?")
     [match, *_] = Index(entries(query)).search(query, LEAST, 5)
     assert match.reasons == (
-        'its name has "globex"',
-        'its folder has "contract"',
+        'its name has "globex", "contract"',
+        'its text has "signed"',
         "it has to do with tomas.berg@globex.example",
     )
 
@@ -88,6 +89,23 @@ def test_a_word_that_most_documents_have_counts_less_than_a_rare_one() -> None:
     folder = {f"acme-{n}.txt": "" for n in range(20)} | {"lease.txt": ""}
     query = Query("acme lease")
     assert Index(entries(query, folder)).search(query, 0, 1)[0].entry.id == "lease.txt"
+
+
+def test_a_name_with_the_day_of_the_meeting_fits_better_than_one_with_another_day() -> None:
+    folder = dict.fromkeys(["weekly/agenda-2026-05-11.txt", "weekly/weekly-2026-05-04.md", "other-2026-05-11.txt"], "")
+    query = Query("Design weekly", day=date(2026, 5, 11))
+    found = Index(entries(query, folder)).search(query, 0.1, 5)
+    assert [match.entry.id for match in found] == ["weekly/agenda-2026-05-11.txt", "weekly/weekly-2026-05-04.md"]
+    assert found[0].reasons[0] == "its name has the day"
+
+
+def test_the_users_own_company_names_nobody() -> None:
+    folder = {"globex-plan.txt": "", "lease.txt": ""}
+    everybody, others = (
+        Query("Lunch", ("anna@globex.example",), ours=ours) for ours in (frozenset[str](), frozenset({"globex"}))
+    )
+    assert [m.entry.id for m in Index(entries(everybody, folder)).search(everybody, 0, 5)] == ["globex-plan.txt"]
+    assert Index(entries(others, folder)).search(others, 0, 5) == []
 
 
 def test_terms_know_plurals_accents_and_camel_case() -> None:
@@ -103,6 +121,7 @@ _NAMES = st.lists(st.sampled_from(["budget", "globex", "plan", "2026", "anna", "
 _PATHS = st.lists(_NAMES.map(" ".join), min_size=1, max_size=8, unique=True)
 
 
+@settings(deadline=None)
 @given(_PATHS, _NAMES.map(" ".join), st.text(max_size=30), st.randoms())
 def test_scores_are_shares_in_order_and_do_not_depend_on_the_order_of_documents(
     names: list[str], title: str, text: str, random: Random
@@ -118,6 +137,7 @@ def test_scores_are_shares_in_order_and_do_not_depend_on_the_order_of_documents(
     assert all(match.reasons for match in matches if match.score)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_any_text_can_be_counted_and_asked(text: str, title: str) -> None:
     query = Query(title, (text,), text)

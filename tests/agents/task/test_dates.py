@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_task.dates import find_due, without_dates
@@ -80,6 +80,7 @@ by on the of next this end day week month in 99 31 0 February may. 12. 5pm 25:00
 _TEXTS = st.lists(st.sampled_from(_WORDS.split()), max_size=7).map(" ".join) | st.text()
 
 
+@settings(deadline=None)
 @given(_TEXTS, st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))
 def test_any_text_gives_an_aware_date_or_none(text: str, base: datetime) -> None:
     found = find_due(text, base.replace(tzinfo=UTC))

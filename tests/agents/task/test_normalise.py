@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.fuzz import token_sort_ratio
 
@@ -118,6 +118,7 @@ def test_a_first_name_is_found_in_either_order(name: str, first: str) -> None:
     assert first_name(name) == first
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_sorted_words_and_a_short_title(text: str) -> None:
     words = normalise(text).split(" ")
@@ -131,6 +132,7 @@ _WORDS = "send review budget Tomas invoice 4711 lease Hamburg call slides"
 _PLAIN = st.lists(st.sampled_from(_WORDS.split(" ")), min_size=2)
 
 
+@settings(deadline=None)
 @given(
     _PLAIN,
     st.sampled_from(["please ", "Could you ", "kindly ", "I'd like you to "]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_task.notes import MOST, open_lines, owner_of
@@ -61,6 +61,7 @@ def test_the_name_before_a_task_is_its_owner(line: str, owner: tuple[str, str]) 
     assert owner_of(line) == owner
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("TODO: -[]x*#1.\nabc Ä~")) | st.text())
 def test_any_text_gives_single_lines_of_it(text: str) -> None:
     plain = " ".join(text.split())

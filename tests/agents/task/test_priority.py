@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents import Priority
@@ -35,6 +35,12 @@ def test_a_sender_in_the_address_book_raises_by_one_step_but_never_to_urgent() -
         judgement = judge(Facts("pay", stated, known_sender="Anna Kern"), NOW)
         assert judgement.priority == Priority.HIGH
         assert judgement.reasons == ["Anna Kern, who asks, is in your address book"]
+
+
+def test_a_known_sender_does_not_hurry_what_has_time() -> None:
+    later = NOW + timedelta(days=4)
+    assert judge(Facts("pay", due=later, known_sender="Anna Kern"), NOW).priority == Priority.NORMAL
+    assert judge(Facts("pay", Priority.LOW, due=later, known_sender="Anna Kern"), NOW).priority == Priority.NORMAL
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_a_request_long_past_is_low_whatever_else_holds() -> None:
 _MOMENTS = st.none() | st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(lambda d: d.replace(tzinfo=UTC))
 
 
+@settings(deadline=None)
 @given(
     st.builds(Facts, st.text(), st.sampled_from(Priority), _MOMENTS, _MOMENTS, st.booleans(), st.just("")), st.data()
 )

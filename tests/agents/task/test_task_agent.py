@@ -48,6 +48,7 @@ N:Kern;Anna;;;
 EMAIL:anna@kern.example
 END:VCARD
 """
+ME = CARD.replace("anna@kern", "me@home").replace("Anna Kern", "Me").replace("Kern;Anna", "Me;").replace("anna", "me")
 
 
 class Suggester(BrodyAgent):
@@ -64,6 +65,7 @@ class Suggester(BrodyAgent):
 def write_mail(folder: Path, name: str, subject: str, sender: str = "Anna Kern <anna@kern.example>") -> None:
     message = EmailMessage()
     message["From"], message["To"] = sender, "me@home.example"
+    message["Delivered-To"] = "me@home.example"
     message["Subject"], message["Message-ID"] = subject, f"<{name}@kern.example>"
     message["Date"] = "Sun, 10 May 2026 10:00:00 +0200"
     message.set_content("Hello")
@@ -116,6 +118,22 @@ async def test_files_give_tasks_and_a_second_run_adds_none(tmp_path: Path) -> No
     assert sorted(titled(first)) == ["Ask Petra for the figures", "Write the intro"]
     assert {source["type"] for task in first.tasks for source in task.sources} == {"file"}
     assert first.tasks == second.tasks
+
+
+async def test_lines_for_the_user_lose_the_name_and_lines_for_others_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    lines = "- [ ] Anna: write the intro\n- [ ] Me: ask Petra\n- [ ] Budget: add the rent\n"
+    (tmp_path / "files/minutes.md").write_text(lines)
+    (tmp_path / "book.vcf").write_text((CARD + ME).replace("\n", "\r\n"))
+    for name in ("1", "2"):
+        write_mail(tmp_path / "mail", name, "Hello")
+    accounts = {
+        "files": f"dir:{tmp_path / 'files'}",
+        "contacts": f"vcf:{tmp_path / 'book.vcf'}",
+        "mail": f"eml:{tmp_path / 'mail'}",
+    }
+    brief = await prepared(tmp_path / "brody", accounts, now=datetime.now(NOW.tzinfo))
+    assert sorted(titled(brief)) == ["Ask Petra", "Budget: add the rent"]
 
 
 async def test_the_same_task_asked_twice_is_one_with_both_sources(tmp_path: Path) -> None:

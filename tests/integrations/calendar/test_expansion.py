@@ -92,7 +92,9 @@ def test_single_event_has_the_id_of_its_uid_and_all_that_stands_in_it() -> None:
         ("DTSTART:20260330T080000Z\nDURATION:PT90M", "2026-03-30T10:00+02:00", "2026-03-30T11:30+02:00"),
         ("DTSTART:20260330T100000\nDTEND:20260330T110000", "2026-03-30T10:00+02:00", "2026-03-30T11:00+02:00"),
         ("DTSTART:20260330T100000", "2026-03-30T10:00+02:00", "2026-03-30T10:00+02:00"),
-        ("DTSTART:20260330T100000\nDTEND:20260330T090000", "2026-03-30T10:00+02:00", "2026-03-30T10:00+02:00"),
+        ("DTSTART:20260330T100000\nDURATION:P1DT2H", "2026-03-30T10:00+02:00", "2026-03-31T12:00+02:00"),
+        # start and end confused
+        ("DTSTART:20260330T100000\nDTEND:20260330T090000", "2026-03-30T09:00+02:00", "2026-03-30T10:00+02:00"),
         ("DTSTART;VALUE=DATE:20260330", "2026-03-30T00:00+02:00", "2026-03-31T00:00+02:00"),
         ("DTSTART;VALUE=DATE:20260330\nDTEND;VALUE=DATE:20260330", "2026-03-30T00:00+02:00", "2026-03-31T00:00+02:00"),
         ("DTSTART;VALUE=DATE:20260328\nDTEND;VALUE=DATE:20260331", "2026-03-28T00:00+01:00", "2026-03-31T00:00+02:00"),
@@ -336,6 +338,11 @@ def test_until_of_an_all_day_series_may_be_a_time() -> None:
     raw = stored("DTSTART;VALUE=DATE:20260328\nRRULE:FREQ=DAILY;UNTIL=20260330T000000Z")
 
     assert [s[8:10] for s in starts(raw, "2026-03-28", "2026-04-05", NEW_YORK)] == ["28", "29", "30"]
+
+
+@pytest.mark.parametrize("line", ["EXDATE:", "EXDATE;VALUE=DATE:", "RDATE:"])
+def test_line_without_a_value_says_nothing(line: str) -> None:
+    assert starts(stored(f"{DAILY_AT_TEN}\n{line}"), "2026-03-29", "2026-03-31") == at(29, 30)
 
 
 def test_count_counts_excluded_ones_too() -> None:
