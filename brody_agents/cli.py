@@ -159,6 +159,7 @@ def _call(command: Any) -> None:
     from brody_agents.errors import BrodyError, ConfigurationError
 
     try:
+        front.show_logs()
         asyncio.run(command(front))
     except ConfigurationError as error:
         typer.echo(f"brody: {error}", err=True)

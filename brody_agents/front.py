@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from rich.table import Table
 from brody_agents.brody import Brody
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
+from brody_agents.settings import Settings
 
 DEMO_USER = "mira"
 DEMO_ZONE = "Europe/Berlin"
@@ -26,6 +28,11 @@ DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
 
 _out = Console()
 _err = Console(stderr=True)
+
+
+def show_logs() -> None:
+    """Send logs to standard error, from the level that is set."""
+    logging.basicConfig(level=Settings().log_level.upper(), format="brody: %(message)s", stream=sys.stderr)
 
 
 async def run_playbook(

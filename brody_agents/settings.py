@@ -21,5 +21,7 @@ class Settings(BaseSettings):
     """Processes for parsing and features; 0 does it all in threads."""
     lock_timeout: float = 60.0
     """Seconds to wait for another process that works on the same home."""
+    log_level: str = "ERROR"
+    """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""
     """The user's zone where none is given; empty for the system's."""

@@ -21,6 +21,7 @@ from brody_agents.context import Context
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.coordinator import POLL, Coordinator
 from brody_agents.coordinator.executor import Executor
+from brody_agents.coordinator.intake import Intake
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.home import HomeLock
@@ -73,6 +74,7 @@ class Worker:
             wake_executor=lambda: self._executor.wake(),
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
+        self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
         bus.on_failover = self._bus_lost
         await self._load()
         self._tasks = [self._task(self._coordinator.run()), self._task(self._executor.run())]
@@ -99,12 +101,9 @@ class Worker:
     # -- messages and actions -------------------------------------------------------------------------
 
     async def send(self, message: AgentMessage) -> None:
-        """Write a message to the backlog and publish it."""
+        """Write a message to the backlog, with those sent at the same time, and publish it."""
         await self._ledger.ensure_users({message.user_id})
-        async with self._ledger.write() as tx:
-            stored = await messages.write(tx, [message])
-        await self._coordinator.outbox.publish(stored)
-        self._coordinator.wake()
+        await self._intake.put(message)
 
     async def send_bytes(self, data: bytes) -> None:
         """Decode a message and send it; raise ``ProtocolError``."""

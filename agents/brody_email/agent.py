@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from brody_agents.agent import BrodyAgent, handles
+from brody_agents import BrodyAgent, Context, handles
 from brody_agents.communication.payloads import EmailReceived, FindDocuments, ScanInbox
-from brody_agents.context import Context
 from brody_agents.items import MailHead
 from brody_email.circumstances import RULES_KEY, SERVERS_KEY, Circumstances, names_of, read_rules
 from brody_email.drafts import Draft, draft_answers

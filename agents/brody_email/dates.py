@@ -64,7 +64,10 @@ _LEAD = (
     r"|vom|seit|letzten|letzte|am|ab|zum|für)\s+(?:(?i:the|den|dem|next)\s+)?(?:(?i:EOD|COB|end\s+of(?:\s+day)?|close\s+of\s+business)\s+(?:on\s+)?)?)?"
 )
 _CLOCK_FIRST = rf"(?:(?:at\s+|um\s+)?(?P<clock_first>{_HOUR})\s*,?\s+(?:on\s+|am\s+)?)?"
-_CLOCK_LAST = rf"(?:,?\s+(?:at|by|before|um|bis|gegen|vor)?\s*(?P<clock_last>{_HOUR})|,?\s+(?:at|um)\s+(?P<bare>\d{{1,2}})(?![\d:.,%]\d))?"
+_CLOCK_LAST = (
+    rf"(?:,?\s+(?:at|by|before|um|bis|gegen|vor)?\s*(?P<clock_last>{_HOUR})"
+    r"|,?\s+(?:at|um)\s+(?P<bare>\d{1,2})(?![\d:.,%]\d))?"
+)
 _DATE = re.compile(rf"(?<![\w@/.§$€-]){_LEAD}{_CLOCK_FIRST}(?:{_DAY}){_CLOCK_LAST}(?![\w@%]|[/-]\w)")
 _TIME_ONLY = re.compile(
     rf"(?<![\w@/.])(?P<lead>(?i:no\s+later\s+than|by|before|until|till|bis|vor|spätestens(?:\s+um)?)\s+)(?:um\s+)?"
@@ -130,12 +133,18 @@ def _dates(sentence: str, base: datetime) -> Iterator[Due]:
             continue
         when = _instant(match, lead, base)
         if when is not None:
-            yield Due(when, match[0].strip(), lead.startswith(_DEADLINES) or bool(match["last_day"]))
+            yield Due(when, _shown(match[0]), lead.startswith(_DEADLINES) or bool(match["last_day"]))
     for match in _TIME_ONLY.finditer(sentence):
         clock = _clock(match["clock"])
         if clock:
             when = datetime.combine(base.date(), clock, base.tzinfo)
             yield Due(when if when > base else when + timedelta(days=1), match[0].strip(), deadline=True)
+
+
+def _shown(words: str) -> str:
+    """Return the words of a date without the full stop that ends their sentence."""
+    words = words.strip()
+    return words if words.endswith("m.") else words.rstrip(".")
 
 
 def _needs_lead(match: re.Match[str]) -> bool:

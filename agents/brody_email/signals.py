@@ -27,8 +27,8 @@ _BROADCASTERS = frozenset(
 _DESKS = frozenset(
     """
     account accounts accounting admin auto autoconfirm bestellung bestellungen billing booking bookings buchhaltung
-    contact customer customers help hello hallo info invoice invoices kontakt kundenservice mail office order orders payment
-    payments post rechnung rechnungen receipt receipts reservation reservations sales service shipment
+    contact customer customers help hello hallo info invoice invoices kontakt kundenservice mail office order orders
+    payment payments post rechnung rechnungen receipt receipts reservation reservations sales service shipment
     shipping shop store support team tickets tracking versand
     """.split()  # noqa: SIM905
 )

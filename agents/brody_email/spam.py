@@ -90,8 +90,9 @@ _HASH_LINE = re.compile(r"^\s*(?:[a-z]{16,}|\d{12,}|\w{5,}-\w{5,}(?:-\w+)+|\[[^\
 _IP_LINK = re.compile(r"https?://(?:\d{1,3}\.){3}\d{1,3}|https?://\w+@|https?://[^\s/]*%[0-9a-f]{2}", re.I)
 _CODE = re.compile(r"<script\b|<html\b.{0,300}<body\b|(?:%[0-9a-f]{2}){8}", re.IGNORECASE | re.DOTALL)
 _PITCHING_NAME = re.compile(
-    r"!|\b(?:free|deals?|offers?|win|winner|lotto|lottery|prizes?|save|savings|cash|loans?|credit|mortgage|lose weight|exciting|opt[- ]in)\b",
-    re.I,
+    r"!|\b(?:free|deals?|offers?|win|winner|lotto|lottery|prizes?|save|savings|cash|loans?|credit|mortgage|lose weight"
+    r"|exciting|opt[- ]in)\b",
+    re.IGNORECASE,
 )
 _MASS_MAILER = re.compile(r"\b(?:mass|bulk|multi)[- ]?(?:mail|send)|\bsender v|group ?mail|mailing machine", re.I)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 _WEEKDAY = (
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|tue|wed|thu|fri|sat|sun)\b\.?"
@@ -96,7 +96,7 @@ def _is_deadline(match: re.Match[str], when: datetime, base: datetime) -> bool:
 
 
 def _instant(day: str, clock: str, base: datetime) -> datetime | None:
-    parsed = _end_of(day, base) or _iso(day, base) or _parsed(day, base)
+    parsed = _end_of(day, base) or _parsed(day, base)
     if parsed is None or "hour" in day or "stunde" in day:
         return parsed
     return datetime.combine(parsed.date(), _time_of_day(clock) or _END_OF_DAY, base.tzinfo)
@@ -120,14 +120,6 @@ def _last_of_month(base: datetime, *, next_one: bool) -> datetime:
     for _ in range(1 + next_one):
         first = (first + timedelta(days=32)).replace(day=1)
     return first - timedelta(days=1)
-
-
-def _iso(words: str, base: datetime) -> datetime | None:
-    """Read YYYY-MM-DD, which ``dateparser`` takes for YYYY-DD-MM where days go first."""
-    try:
-        return datetime.combine(date.fromisoformat(words), time(), base.tzinfo)
-    except ValueError:
-        return None
 
 
 def _parsed(words: str, base: datetime) -> datetime | None:

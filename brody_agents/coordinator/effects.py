@@ -53,6 +53,11 @@ async def create_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a
         "root": a.root,
         "normalised": a.normalised,
         "version": 1,
+        "account": "",
+        "external_id": "",
+        "external_version": "",
+        "problem": "",
+        "removed": False,
     }
     await tx.execute(insert_new(tx, Task), [row])
     merged = await merged_into(tx, vault, [action.id])

@@ -16,11 +16,18 @@ from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
 from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
+from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger.statements import table, upsert
-from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount
+from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount, Task
 from brody_agents.ledger.vault import Vault
 
-TABLES: Mapping[str, Any] = {"mail": Email, "calendar": CalendarEvent, "files": Document, "contacts": Contact}
+TABLES: Mapping[str, Any] = {
+    "mail": Email,
+    "calendar": CalendarEvent,
+    "files": Document,
+    "contacts": Contact,
+    "tasks": Task,
+}
 _JUDGED = frozenset(
     {"run_id", "category", "urgency", "needs_reply", "reasons", "reply_state", "waiting_on", "thread_id"}
     | {"processed_at", "ai_summary", "action_items"}
@@ -45,7 +52,7 @@ class Owner:
 async def known(tx: AsyncConnection, user_id: str, account: str, domain: str) -> dict[str, str]:
     """Return the versions that the ledger has of an account's items, by key."""
     t = table(TABLES[domain])
-    query = select(t.c.external_id, t.c.version).where(
+    query = select(t.c.external_id, _version(t).label("version")).where(
         t.c.user_id == user_id, _account(t) == account, t.c.removed.is_(False)
     )
     return {row.external_id: row.version for row in await tx.execute(query)}
@@ -97,10 +104,10 @@ def _bad_row(owner: Owner, domain: str, item: BadItem) -> dict[str, Any]:
         column.name: _EMPTY.get(str(column.type), None) for column in t.columns if not column.nullable
     }
     row |= {"id": owner.item_id(item.key), "user_id": owner.user_id, _account(t).name: owner.account}
-    row |= {"external_id": item.key, "version": item.version, "problem": item.reason, "removed": False}
+    row |= {"external_id": item.key, _version(t).name: item.version, "problem": item.reason, "removed": False}
     if domain == "mail":
         row |= {"timestamp": owner.now, "run_id": owner.run_id, "reply_state": "none"}
-    if domain == "calendar":
+    if domain in ("calendar", "tasks"):
         row |= {"created_at": owner.now}
     return row
 
@@ -250,6 +257,45 @@ async def write_contacts(tx: AsyncConnection, owner: Owner, cards: Sequence[RawC
     ]
     if rows:
         await tx.execute(upsert(tx, Contact), rows)
+
+
+async def write_tasks(tx: AsyncConnection, vault: Vault, owner: Owner, tasks: Sequence[RawTask]) -> None:
+    """Write tasks of a task account that are new or changed."""
+    rows = [_task_row(vault, owner, task) for task in tasks]
+    if rows:
+        await tx.execute(upsert(tx, Task, frozenset({"created_at", "normalised", "root", "reasons", "sources"})), rows)
+
+
+def _task_row(vault: Vault, owner: Owner, task: RawTask) -> dict[str, Any]:
+    return {
+        "id": owner.item_id(task.key),
+        "user_id": owner.user_id,
+        "title": task.title,
+        "description": vault.seal(owner.user_id, task.notes),
+        "priority": task.priority,
+        "status": task.status,
+        "due_date": task.due,
+        "source_type": "manual",
+        "source_id": None,
+        "ai_generated": False,
+        "created_at": owner.now,
+        "completed_at": owner.now if task.status == "completed" else None,
+        "sources": [],
+        "reasons": vault.seal(owner.user_id, []),
+        "assignee": "",
+        "root": "",
+        "normalised": "",
+        "version": 1,
+        "account": owner.account,
+        "external_id": task.key,
+        "external_version": task.version,
+        "problem": "",
+        "removed": False,
+    }
+
+
+def _version(t: Any) -> Any:
+    return t.c.external_version if "external_version" in t.c else t.c.version
 
 
 def _account(t: Any) -> Any:

@@ -145,6 +145,8 @@ class Task(Row, table=True):
     """The task account that it was read from; empty for the ledger's own."""
     external_id: str = ""
     external_version: str = ""
+    problem: str = ""
+    removed: bool = False
 
 
 class CalendarEvent(Row, table=True):

@@ -220,7 +220,8 @@ class LedgerTasks:
 
     async def _tasks(self, *conditions: Any) -> list[TaskItem]:
         order = (_T.c.created_at, _T.c.id)
-        rows = await self._r.rows(select(_T).where(_T.c.user_id == self._r.user_id, *conditions).order_by(*order))
+        mine = (_T.c.user_id == self._r.user_id, _T.c.removed.is_(False), _T.c.problem == "")
+        rows = await self._r.rows(select(_T).where(*mine, *conditions).order_by(*order))
         self._r.saw(*(row["id"] for row in rows))
         return [self._task(row) for row in rows]
 

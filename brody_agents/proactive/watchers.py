@@ -28,6 +28,7 @@ from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
 from brody_agents.integrations.mail.base import ParsedMail, RawMail
+from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger import items, messages
 from brody_agents.ledger.dead_letters import Burial, bury, unbury_items
 from brody_agents.ledger.items import EventSummary, Owner
@@ -124,6 +125,7 @@ _ANNOUNCES = {
     "calendar": "meeting_scheduled",
     "files": "document_received",
     "contacts": "contact",
+    "tasks": "task",
 }
 
 
@@ -250,10 +252,15 @@ async def _write_cards(tx: AsyncConnection, watcher: Watcher, owner: Owner, card
     await items.write_contacts(tx, owner, cards)
 
 
+async def _write_tasks(tx: AsyncConnection, watcher: Watcher, owner: Owner, tasks: Sequence[RawTask]) -> None:
+    await items.write_tasks(tx, watcher.ledger.vault, owner, tasks)
+
+
 READERS: Mapping[str, Reader] = {
     "mail": Reader(_parse, _write_mail, _announce_mail, lambda item: str(item[0].key)),
     "calendar": Reader(_summarise, _write_events, _announce_event, lambda item: str(item[0].key)),
     "files": Reader(_as_is, _write_files, _announce_file, lambda item: str(item.key)),
     "contacts": Reader(_as_is, _write_cards, lambda owner, card: None, lambda item: str(item.key)),
+    "tasks": Reader(_as_is, _write_tasks, lambda owner, task: None, lambda item: str(item.key)),
 }
 """How each domain is read."""

@@ -21,7 +21,8 @@ from brody_agents.integrations.charsets import clean
 
 DAY = timedelta(days=1)
 _TIMES = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
-_ZONED = re.compile(r"^(DTSTART|DTEND|RDATE|EXDATE|RECURRENCE-ID)([^:\n]*);TZID=", re.IGNORECASE | re.MULTILINE)
+_ZONED = re.compile(r"^(?:DTSTART|DTEND|DUE|RDATE|EXDATE|RECURRENCE-ID);.*", re.IGNORECASE | re.MULTILINE)
+_TZID = re.compile(r";TZID=", re.IGNORECASE)
 _EMPTY = re.compile(r"^(?:EXDATE|RDATE|RRULE)(?:;[^:\n]*)?:[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
 _STATUS: dict[str, Literal["confirmed", "tentative", "cancelled"]] = {
     "TENTATIVE": "tentative",
@@ -199,7 +200,7 @@ def _components(raw: bytes, blocks: Iterable[ics_text.Block]) -> list[Any]:
 
     text = ics_text.text(ics_text.unfold(b"".join(raw[b.start : b.end] for b in blocks)))
     try:
-        text = _ZONED.sub(r"\1\2;X-TZID=", _EMPTY.sub("", text))
+        text = _ZONED.sub(lambda line: _TZID.sub(";X-TZID=", line.group()), _EMPTY.sub("", text))
         return list(Event.from_ical(text, multiple=True)) if text else []
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ItemUnreadable(f"The event is no iCalendar: {error}.", "Export the calendar again.") from error

@@ -58,7 +58,7 @@ class Maildir:
 
     def __init__(self, path: str) -> None:
         self.root = place_of(self.scheme, path)
-        if not any(self._folders()):
+        if next(self._folders(), None) is None:
             raise SourceNotFound(
                 f"{self.account} is no Maildir: it has no folder with cur and new in it.",
                 "Did you mean eml: (one message a file) or mbox: (one file)?",

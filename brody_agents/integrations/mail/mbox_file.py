@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from brody_agents.integrations.mail.folders import LARGEST
 
@@ -140,7 +141,7 @@ def _spans(descriptor: int) -> Iterator[Span]:
     first = starts[0] if starts else size
     if first and os.pread(descriptor, min(first, _LINE), 0).strip():
         yield Span(0, 0, first, first)
-    for begin, after in zip(starts, [*starts[1:], size], strict=True):
+    for begin, after in pairwise([*starts, size]):
         line = os.pread(descriptor, _LINE, begin).find(b"\n")
         start = min(begin + line + 1, after) if line >= 0 else after
         yield Span(begin, start, _without_blank_line(descriptor, start, after), after)

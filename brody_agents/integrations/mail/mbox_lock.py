@@ -89,11 +89,11 @@ def _dot_lock(path: Path) -> Path:
 
 def _make_dot_lock(path: Path) -> Path | None:
     lock = _dot_lock(path)
-    if not _is_held(path):
-        lock.unlink(missing_ok=True)
     try:
         descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
+        if not _is_held(path):
+            lock.unlink(missing_ok=True)  # what a crash has left
         return None
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{os.getpid()}\n")
@@ -108,13 +108,13 @@ def _is_held(path: Path) -> bool:
         pid = _process(lock)
     except FileNotFoundError:
         return False
-    if pid:
+    if pid and pid != os.getpid():
         return _lives(pid)
-    return age < STALE_AFTER
+    return age < STALE_AFTER  # a crashed process may have had our number: in a container they are few
 
 
 def _process(lock: Path) -> int:
-    with suppress(ValueError, PermissionError, OSError):
+    with suppress(ValueError, IndexError, OSError):
         return int(lock.read_bytes()[:20].split()[0])
     return 0
 

@@ -11,7 +11,7 @@ from brody_agents.communication.payloads import AnalyseWorkload, PrepareBrief, R
 from brody_agents.errors import UnknownPlaybook
 from brody_agents.ledger.runs import RunRecord
 
-Domain = Literal["contacts", "calendar", "files", "mail"]
+Domain = Literal["contacts", "calendar", "files", "tasks", "mail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _brief(run: RunRecord) -> Payload:
 
 PREPARE_MY_DAY = Playbook(
     name="prepare-my-day",
-    reads=("contacts", "calendar", "files", "mail"),
+    reads=("contacts", "calendar", "files", "tasks", "mail"),
     steps=(Step(_scan), Step(_review), Step(_analyse), Step(_brief, COORDINATOR)),
     recent_mail_only=True,
 )

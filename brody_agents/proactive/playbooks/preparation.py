@@ -16,7 +16,7 @@ from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Email, Handled, Note, Verdict
+from brody_agents.ledger.tables import DeadLetter, Email, Handled, Note, Verdict
 from brody_agents.proactive.playbooks import playbook
 from brody_agents.proactive.playbooks.brief import (
     Brief,
@@ -181,6 +181,13 @@ def _proposal_order(action: ActionRecord) -> tuple[int, str, str]:
 async def _notices(ledger: Ledger, run: RunRecord) -> list[BriefNotice]:
     n = table(Note).c
     query = select(n.text, n.level).where(n.user_id == run.user_id, n.run_id == run.id).order_by(n.level.desc(), n.id)
+    d = table(DeadLetter).c
+    failed = select(func.count()).where(d.run_id == run.id, d.message_id.is_not(None), d.replayed_at.is_(None))
     async with ledger.read() as tx:
         rows = list(await tx.execute(query))
-    return [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]
+        letters = (await tx.execute(failed)).scalar_one()
+    notices = [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]
+    if letters:
+        said = f"{letters} of this run's messages could not be handled. See: brody dead-letters list"
+        notices.append(BriefNotice(text=said, level="warning"))
+    return notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -15,7 +16,7 @@ from brody_agents.integrations.mail.base import Address, Attachment
 from brody_agents.items import MailItem
 from brody_email.circumstances import Circumstances, plain_name, read_rules
 from brody_email.instructions import REASON as ORDERS
-from brody_email.reading import read_mail
+from brody_email.reading import read_mail, read_mails
 from brody_email.triage import triage
 
 ME = "mira@northwind.example"
@@ -217,6 +218,10 @@ def test_strangers_spam_is_judged_by_its_signs_and_friends_never(make_mail: Any)
         "We discussed the weight loss study. Could you read the draft?",
     ],
 )
+def test_one_topic_alone_is_no_spam(make_mail: Any, text: str) -> None:
+    assert triage(make_mail(text), ABOUT).category == "needs_reply"
+
+
 def test_phishing_and_fortunes_are_spam_without_any_forged_header(make_mail: Any) -> None:
     bank = "Your account has been suspended. Verify your account now: http://bank-login.example/"
     assert triage(make_mail(bank, sender="Bank <security@bank-login.example>"), ABOUT).category == "spam"
@@ -224,10 +229,6 @@ def test_phishing_and_fortunes_are_spam_without_any_forged_header(make_mail: Any
     assert triage(make_mail(heir, sender="Prince <prince@heir.example>"), ABOUT).category == "spam"
     notice = "We noticed unusual sign-in activity. Check it here: https://mail.example/activity"
     assert triage(make_mail(notice, sender="Mail <no-reply@mail.example>"), ABOUT).category == "fyi"
-
-
-def test_one_topic_alone_is_no_spam(make_mail: Any, text: str) -> None:
-    assert triage(make_mail(text), ABOUT).category == "needs_reply"
 
 
 def test_a_receipt_is_known_by_its_data_or_by_words_and_an_amount(make_mail: Any) -> None:
@@ -301,6 +302,14 @@ def test_ordinary_words_are_no_orders(make_mail: Any, harmless: str) -> None:
 def test_hidden_text_is_named(make_mail: Any) -> None:
     verdict = triage(make_mail("Which one?", html_hidden=True), TOMAS)
     assert verdict.reasons[-1] == "The HTML hides text from the reader; nothing of it is followed."
+
+
+def test_circumstances_and_readings_go_to_another_process_and_back(make_mail: Any) -> None:
+    mail = make_mail("Can you send the report by Friday?", received_at=NOW)
+    assert TOMAS.timezone.key == "Europe/Berlin"  # what is worked out once travels too
+    mails, about = pickle.loads(pickle.dumps(([mail], TOMAS)))
+    readings = read_mails(mails, about)
+    assert pickle.loads(pickle.dumps(readings)) == readings == read_mails([mail], TOMAS)
 
 
 _texts = st.text(max_size=300) | st.sampled_from(

@@ -27,6 +27,7 @@ FOLDER = {
     "travel/hotel-lisbon.pdf": "Hotel booking Lisbon",
     "hr/payslip-2026-03.pdf": "Payslip March net gross",
     "hr/payslip-2026-04.pdf": "Payslip April net gross",
+    "photos/team.jpg": "",
 }
 
 
@@ -95,7 +96,13 @@ def test_an_attachment_goes_where_files_like_it_are(name: str, subject: str, sen
 
 @pytest.mark.parametrize(
     ("name", "subject"),
-    [("menu.pdf", "Lunch"), ("cv.pdf", "Application"), ("scan.pdf", ""), ("document.pdf", "Fwd: hello")],
+    [
+        ("menu.pdf", "Lunch"),
+        ("cv.pdf", "Application"),
+        ("scan.pdf", ""),
+        ("document.pdf", "Fwd: hello"),
+        ("boarding-pass.pdf", "Your flight to Lisbon"),
+    ],
 )
 def test_what_is_like_nothing_goes_nowhere(name: str, subject: str) -> None:
     assert place(attachment(name, subject, "somebody@elsewhere.example")) is None

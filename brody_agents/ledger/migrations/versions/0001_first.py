@@ -310,6 +310,8 @@ def upgrade() -> None:
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("external_version", sa.String(), nullable=False),
+        sa.Column("problem", sa.String(), nullable=False),
+        sa.Column("removed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_tasks_user_id"), "tasks", ["user_id"], unique=False)

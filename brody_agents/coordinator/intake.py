@@ -1,0 +1,46 @@
+"""The intake: messages that are sent at the same time are written in one transaction (group commit)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from brody_agents.communication.bus.base import BATCH
+from brody_agents.communication.message_protocol import AgentMessage
+from brody_agents.ledger import messages
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.messages import Stored
+
+Publish = Callable[[Sequence[Stored]], Awaitable[None]]
+
+
+class Intake:
+    """Take messages in from outside; each is on disk when its ``put`` returns."""
+
+    def __init__(self, ledger: Ledger, publish: Publish) -> None:
+        self._ledger = ledger
+        self._publish = publish
+        self._waiting: list[tuple[AgentMessage, asyncio.Future[None]]] = []
+        self._turn = asyncio.Lock()
+
+    async def put(self, message: AgentMessage) -> None:
+        """Write a message; whoever comes while another transaction is under way shares the next one."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((message, done))
+        async with self._turn:
+            if not done.done():
+                await asyncio.shield(self._write())  # whoever else is in the group needs its end
+        await done
+
+    async def _write(self) -> None:
+        group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        try:
+            async with self._ledger.write() as tx:
+                stored = await messages.write(tx, [message for message, _ in group])
+            await self._publish(stored)
+        except Exception as error:
+            for _, done in group:
+                done.set_exception(error)
+            return
+        for _, done in group:
+            done.set_result(None)
