@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 CHUNK = 64
-WORTH_IT = 192
-"""Items below which a pool costs more (its processes start in about 0.3 s) than it gives."""
+WORTH_IT = 1500
+"""Items below which a pool costs more (its processes start in about 0.5 s of CPU time each) than it gives."""
 
 
 class Pool:
@@ -27,13 +29,18 @@ class Pool:
 
     async def call(self, function: Callable[..., R], *arguments: Any) -> R:
         """Run one call: in the pool if it is up, else in a thread."""
-        if self._executor is None:
+        if self._executor is None or function.__module__ == "__main__":
             return await asyncio.to_thread(function, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        with _main_hidden():
+            result = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        return await result
 
-    async def map(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
-        """Run a function over chunks of a list side by side and return the results in order."""
-        if self._executor is None and self._workers > 0 and len(items) >= WORTH_IT:
+    async def map(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T], expected: int) -> list[R]:
+        """Run a function over chunks of a list side by side and return the results in order.
+
+        ``expected`` is how many items there may be in all calls together; it decides whether processes are started.
+        """
+        if self._executor is None and self._workers > 0 and expected >= WORTH_IT:
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context)
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
@@ -45,3 +52,20 @@ class Pool:
         if self._executor is not None:
             executor, self._executor = self._executor, None
             await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep new processes from running the program's main module again.
+
+    Multiprocessing imports it in every process, and so a script without a ``__main__`` guard would start itself over
+    and over. Functions of the main module are not sent to the pool, so no process needs it.
+    """
+    main = sys.modules["__main__"]
+    names = [name for name in ("__file__", "__spec__") if name in vars(main)]
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in names}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)

@@ -6,7 +6,7 @@ Nothing that is put out here has happened yet: the turn commits the whole :class
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -328,11 +328,26 @@ class Context:
     def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
         causes = self.messages if because is None else (self._cause(because),)
         labels = [label for m in causes for label in (m.provenance.values() or (m.label(),))]
-        return Provenance.joined([*labels, *self._read])
+        others = {
+            s
+            for m in self.messages
+            if all(m is not c for c in causes)
+            for label in m.provenance.values()
+            for s in label.sources
+        }
+        return Provenance.joined([*labels, *_without(self._read, others)])
 
     def _derived(self, cause: AgentMessage, what: str) -> str:
         self._ordinals[cause.id, what] += 1
         return stable_id("message", cause.id, self.agent, what, str(self._ordinals[cause.id, what]))
+
+
+def _without(labels: Sequence[Provenance], sources: set[str]) -> Iterator[Provenance]:
+    """Leave out what was read for other messages of the batch only."""
+    for label in labels:
+        kept = tuple(source for source in label.sources if source not in sources)
+        if kept or not label.sources:
+            yield label.model_copy(update={"sources": kept})
 
 
 current: ContextVar[Context | None] = ContextVar("brody_context", default=None)

@@ -133,8 +133,10 @@ class Coordinator:
             self._reading = asyncio.create_task(self._bus.read(timeout=POLL), name="bus read")
         if not self._ready:
             ready = asyncio.create_task(self._something.wait(), name="outcome ready")
-            await asyncio.wait({self._reading, ready}, return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
+            try:
+                await asyncio.wait({self._reading, ready}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ready.cancel()
         else:
             await asyncio.sleep(0)
         self._something.clear()

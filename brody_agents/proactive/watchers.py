@@ -27,6 +27,7 @@ from brody_agents.integrations.base import BadItem, Page, Provider
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
+from brody_agents.integrations.listing import PAGE_ITEMS
 from brody_agents.integrations.mail.base import ParsedMail, RawMail
 from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger import items, messages
@@ -145,21 +146,12 @@ def _announcement(owner: Owner, item_id: str, version: str, payload: Payload) ->
 # -- the domains -------------------------------------------------------------------------------------
 
 
-def parse_all(raws: Sequence[RawMail]) -> list[ParsedMail | str]:
-    """Parse mails; a text in place of a mail says why it cannot be. Pure, for the process pool."""
-    from brody_agents.integrations.mail.parsing import parse_mail
-
-    parsed: list[ParsedMail | str] = []
-    for raw in raws:
-        try:
-            parsed.append(parse_mail(raw.data))
-        except ItemUnreadable as error:
-            parsed.append(error.what)
-    return parsed
-
-
 async def _parse(watcher: Watcher, page: Page[RawMail]) -> Page[Any]:
-    parsed = await watcher.pool.map(parse_all, page.items)
+    from brody_agents.integrations.mail.parsing import parse_all
+
+    full = len(page.items) == PAGE_ITEMS  # a page that is not full is the last one
+    expected = page.total or 0 if full else len(page.items)
+    parsed = await watcher.pool.map(parse_all, page.items, expected)
     good = [(raw, mail) for raw, mail in zip(page.items, parsed, strict=True) if isinstance(mail, ParsedMail)]
     bad = [
         BadItem(raw.key, raw.version, why, raw.data)

@@ -44,4 +44,6 @@ def test_what_could_steer_a_terminal_or_cannot_be_stored_is_gone() -> None:
 
 
 def test_codecs_that_are_no_charsets_are_refused() -> None:
-    assert [codec(name) for name in ("punycode", "idna", "unicode_escape", "rot13", "zlib", "a\0b", "x" * 500)] == [""] * 7
+    assert [codec(name) for name in ("punycode", "idna", "unicode_escape", "rot13", "zlib", "a\0b", "x" * 500)] == [
+        ""
+    ] * 7

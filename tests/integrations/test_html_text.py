@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from brody_agents.integrations.html_text import html_text
 
-TAGS = ["<p>", "</p>", "<div style='display:none'>", "</div>", "<table><tr><td>", "<!--", "<script>", "<blockquote type=cite>",
-        "<b", "&#xD800;", "&nbsp;", "<style>.a{display:none}</style>", "<p class=a hidden>", "x\x00y", "\ud800"]  # fmt: skip
+TAGS = [
+    "<p>", "</p>", "<div style='display:none'>", "</div>", "<table><tr><td>", "<!--", "<script>", "<b", "&#xD800;",
+    "<blockquote type=cite>", "&nbsp;", "<style>.a{display:none}</style>", "<p class=a hidden>", "x\x00y", "\ud800",
+]  # fmt: skip
 
 
 def test_blocks_become_lines_and_links_keep_their_text() -> None:
@@ -74,7 +76,7 @@ def test_quotes_that_html_marks_are_told_apart() -> None:
 
 
 def test_linked_data_is_kept_as_it_is() -> None:
-    html = "<script type='application/ld+json'>{\"@type\": \"Order\"}</script><p>x"
+    html = '<script type=\'application/ld+json\'>{"@type": "Order"}</script><p>x'
     assert html_text(html).json_ld == ('{"@type": "Order"}',)
 
 

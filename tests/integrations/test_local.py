@@ -50,7 +50,9 @@ def test_a_place_that_is_not_there_is_said(text: str, tmp_path: Path, monkeypatc
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a/../b", "out/secret", "out", "loop/x", "a\0b"])
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../../x", "a/../b", "out/secret", "out", "loop/x", "a\0b"]
+)
 def test_a_key_never_leads_out_of_the_root(key: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

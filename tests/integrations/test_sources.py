@@ -27,9 +27,15 @@ def places(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("domain", "scheme", "place"),
-    [("mail", "maildir", "Maildir"), ("mail", "eml", "mails"), ("mail", "mbox", "inbox"), ("calendar", "ics", "day.ics"),
-     ("files", "dir", "docs"), ("contacts", "vcf", "book.vcf")],
-)  # fmt: skip
+    [
+        ("mail", "maildir", "Maildir"),
+        ("mail", "eml", "mails"),
+        ("mail", "mbox", "inbox"),
+        ("calendar", "ics", "day.ics"),
+        ("files", "dir", "docs"),
+        ("contacts", "vcf", "book.vcf"),
+    ],
+)
 async def test_every_word_opens_its_provider(domain: str, scheme: str, place: str, places: Path) -> None:
     provider = open_source(domain, f"{scheme}:{places / place}")
     assert provider.account == f"{scheme}:{(places / place).resolve()}"

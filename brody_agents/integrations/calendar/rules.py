@@ -49,6 +49,8 @@ def fault(rule: Rule) -> str:
         return "the rule has no FREQ"
     if any(int(interval) < 1 for interval in _all(rule, "INTERVAL")):
         return "the rule's INTERVAL is not positive"
+    if not all(isinstance(until, date) for until in _all(rule, "UNTIL")):
+        return "the rule's UNTIL is neither a date nor a time of a day"
     if {"RSCALE", "SKIP"} & set(rule):
         return "the rule counts in another calendar (RFC 7529)"
     return ""

@@ -69,8 +69,6 @@ def _itself(part: Vevent, zone: ZoneInfo) -> Occurrence:
 def _series(
     master: Vevent, parts: Sequence[Vevent], start: datetime, end: datetime, zone: ZoneInfo, problems: list[str]
 ) -> Iterator[Occurrence]:
-    from recurring_ical_events import CalendarQuery
-
     clock = _Clock(master.start, zone)
     parts = [master, *(part for part in parts if part.recurrence is not None)]
     reach = max(part.length + abs(_shift(part, clock)) for part in parts if _spreads(part))
@@ -79,23 +77,24 @@ def _series(
     problems += [t.problem for t in tamed if t.problem]
     if _silent(parts, tamed, low - reach, high + reach):
         return
+    for rule in tamed or [Tamed(None, master.start.wall)]:
+        for component in _found(_calendar(parts, clock, rule), low, high):
+            yield _occurrence(component, parts[int(component[_PART])], clock, zone)
+
+
+def _found(calendar: Any, low: datetime, high: datetime) -> list[Any]:
+    from recurring_ical_events import CalendarQuery
+
     try:
-        found = CalendarQuery(_calendar(parts, clock, tamed)).between(low, high)
+        return list(CalendarQuery(calendar).between(low, high))
     except (ValueError, TypeError) as error:
         raise ItemUnreadable(f"The series cannot be worked out: {error}.", "Mend it in its calendar.") from error
-    for component in found:
-        yield _occurrence(component, parts[int(component[_PART])], clock, zone)
 
 
 def _tamed(master: Vevent, clock: _Clock, low: datetime, high: datetime, reach: timedelta) -> list[Tamed]:
-    """Return the rules that may give something in the window; several share one start, so that none is moved."""
+    """Return the rules that may give something in the window."""
     tamed = [tame(_on_clock(rule, clock), master.start.wall, low, high, reach) for rule in master.rules]
-    kept = [t for t in tamed if t.rule is not None or t.problem]
-    if len(kept) < 2:
-        return kept
-    return [
-        replace(t, rule=_on_clock(r, clock), start=master.start.wall) for t, r in zip(tamed, master.rules, strict=True)
-    ]
+    return [t for t in tamed if t.rule is not None or t.problem]
 
 
 def _silent(parts: Sequence[Vevent], tamed: Sequence[Tamed], low: datetime, high: datetime) -> bool:
@@ -160,22 +159,22 @@ class _Clock:
 # -- the series as the library takes it: naive times, nothing but what the recurrence set needs ---------------
 
 
-def _calendar(parts: Sequence[Vevent], clock: _Clock, tamed: Sequence[Tamed]) -> Any:
+def _calendar(parts: Sequence[Vevent], clock: _Clock, rule: Tamed) -> Any:
     from icalendar import Calendar
 
     calendar = Calendar()
-    calendar.add_component(_bare_master(parts[0], clock, tamed))
+    calendar.add_component(_bare_master(parts[0], clock, rule))
     for number, part in enumerate(parts[1:], 1):
         calendar.add_component(_bare_exception(number, part, clock))
     return calendar
 
 
-def _bare_master(part: Vevent, clock: _Clock, tamed: Sequence[Tamed]) -> Any:
+def _bare_master(part: Vevent, clock: _Clock, rule: Tamed) -> Any:
     from icalendar.prop import vDDDLists, vRecur
 
-    event = _bare(0, part, next((t.start for t in tamed if t.rule), part.start.wall))
-    if rules := [vRecur(t.rule) for t in tamed if t.rule]:
-        event["RRULE"] = rules
+    event = _bare(0, part, rule.start)
+    if rule.rule:
+        event["RRULE"] = vRecur(rule.rule)
     if part.added:
         event["RDATE"] = vDDDLists([_added(item, clock) for item in part.added])
     if part.removed:

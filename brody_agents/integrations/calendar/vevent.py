@@ -223,7 +223,7 @@ def _vevent(component: Any, zones: Zones) -> Vevent:
     return Vevent(
         start=begins,
         end=ends,
-        duration=getattr(duration, "dt", None),
+        duration=_length(duration) if duration is not None else None,
         recurrence=when,
         and_future=str(getattr(recurrence, "params", {}).get("RANGE", "")).upper() == "THISANDFUTURE",
         rules=tuple(_rule(rule) for rule in _listed(component.get("RRULE"))),
@@ -234,8 +234,15 @@ def _vevent(component: Any, zones: Zones) -> Vevent:
     )
 
 
+def _length(prop: Any) -> timedelta:
+    value = getattr(prop, "dt", None)
+    if not isinstance(value, timedelta):
+        raise ItemUnreadable("DURATION cannot be read: it is no length.", "Mend the event in its calendar.")
+    return value
+
+
 def _rule(rule: Any) -> Rule:
-    parts = {str(name).upper(): values for name, values in rule.items()}
+    parts = {str(name).upper(): values for name, values in rule.items()} if isinstance(rule, dict) else {}
     if reason := fault(parts):
         raise ItemUnreadable(f"RRULE cannot be read: {reason}.", "Mend the event in its calendar.")
     return parts
@@ -250,12 +257,12 @@ def _strangers(component: Any, zones: Zones) -> Iterable[str]:
 
 
 def _when(prop: Any, zones: Zones) -> When:
-    return _moment(prop.dt, prop.params, zones)
+    return _moment(getattr(prop, "dt", None), prop.params, zones)
 
 
 def _moments(value: Any, zones: Zones) -> Iterable[When | tuple[When, When | timedelta]]:
     for prop in _listed(value):
-        for item in prop.dts:
+        for item in getattr(prop, "dts", ()):
             if isinstance(item.dt, tuple):
                 start, end = item.dt
                 until = end if isinstance(end, timedelta) else _moment(end, prop.params, zones)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from email import message_from_bytes
 from email.errors import MessageError
@@ -16,7 +17,7 @@ from email.parser import BytesHeaderParser
 
 from brody_agents.errors import ItemUnreadable, NotFound
 from brody_agents.integrations.charsets import clean, decode
-from brody_agents.integrations.mail.base import Address, ParsedMail
+from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
 from brody_agents.integrations.mail.headers import Headers, addresses, message_id, message_ids
 from brody_agents.integrations.mail.mime import Body, read_body
 from brody_agents.integrations.mail.reply import reply_of
@@ -106,6 +107,17 @@ def parse_mail(data: bytes) -> ParsedMail:
             message = message_from_bytes(data)
             return _parsed(message, envelope, data, read_body(message), size)
     return _parsed(BytesHeaderParser().parsebytes(data), envelope, data, _flat_body(data), size)
+
+
+def parse_all(raws: Sequence[RawMail]) -> list[ParsedMail | str]:
+    """Parse mails; a text in place of a mail says why it cannot be. Pure, for the process pool."""
+    parsed: list[ParsedMail | str] = []
+    for raw in raws:
+        try:
+            parsed.append(parse_mail(raw.data))
+        except ItemUnreadable as error:
+            parsed.append(error.what)
+    return parsed
 
 
 def part_bytes(data: bytes, index: int) -> bytes:

@@ -40,7 +40,12 @@ async def test_all_versions_are_read(tmp_path: Path, read_all: Any) -> None:
     ada, bob, joerg = reading.items
     assert (ada.key, ada.name, ada.addresses) == ("ada", "Ada Example", ("ada@x.example", "ada@home.example"))
     assert (ada.organisation, ada.title, ada.phones) == ("Example Ltd, Research", "Head, Research", ("+49 1",))
-    assert (bob.key, bob.name, bob.addresses, bob.phones) == ("urn:uuid:1", "Bob Example", ("bob@x.example",), ("+1-555",))
+    assert (bob.key, bob.name, bob.addresses, bob.phones) == (
+        "urn:uuid:1",
+        "Bob Example",
+        ("bob@x.example",),
+        ("+1-555",),
+    )
     assert (joerg.key, joerg.name, joerg.addresses) == (joerg.version, "Jörg Müller", ("j@x.example",))
     assert reading.total == 3
     assert account.account == f"vcf:{(tmp_path / 'book.vcf').resolve()}"

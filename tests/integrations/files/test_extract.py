@@ -30,9 +30,13 @@ def pdf(text: str, title: str = "") -> bytes:
         offsets.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R /Info 5 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
-        table,
-        len(out),
+    return (
+        out
+        + b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R /Info 5 0 R >>\nstartxref\n%d\n%%%%EOF\n"
+        % (
+            table,
+            len(out),
+        )
     )
 
 
@@ -52,7 +56,9 @@ def docx(*paragraphs: str, title: str = "") -> bytes:
 
 def test_every_kind_gives_its_text() -> None:
     assert extract("a.TXT", "Grüße".encode("latin-1")) == Extract("", "Grüße")
-    assert extract("a.md", b"intro\n\n# The plan #\n\n## More") == Extract("The plan", "intro\n\n# The plan #\n\n## More")
+    assert extract("a.md", b"intro\n\n# The plan #\n\n## More") == Extract(
+        "The plan", "intro\n\n# The plan #\n\n## More"
+    )
     assert extract("a.html", b"<title>T</title><p>One<p>Two") == Extract("T", "One\n\nTwo")
     assert extract("a.pdf", pdf("Budget 2024", "The budget")) == Extract("The budget", "Budget 2024")
     assert extract("a.docx", docx("One", "Two", title="D")) == Extract("D", "One\nTwo\nTotal\t12")

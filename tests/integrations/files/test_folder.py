@@ -15,12 +15,19 @@ from brody_agents.errors import NotFound, ProviderError, SourceNotFound, Stale
 from brody_agents.integrations.files import local
 from brody_agents.integrations.files.extract import Extract, extract
 from brody_agents.integrations.files.local import Folder
+from brody_agents.integrations.local import file_etag
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "docs"
-    for name, text in {"plan.md": "# Plan\nText", "a/b/notes.txt": "Notes", "photo.jpg": "x", ".hidden": "x", ".git/c": "x"}.items():
+    for name, text in {
+        "plan.md": "# Plan\nText",
+        "a/b/notes.txt": "Notes",
+        "photo.jpg": "x",
+        ".hidden": "x",
+        ".git/c": "x",
+    }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     os.utime(root / "plan.md", (1_700_000_000, 1_700_000_000))
@@ -167,11 +174,7 @@ async def test_a_move_replaces_nothing(root: Path, read_all: Any) -> None:
 
 async def test_a_write_through_a_link_keeps_the_link(root: Path) -> None:
     (root / "link.txt").symlink_to("a/b/notes.txt")
-    await provider(root).write("link.txt", b"new", None) if False else None
-    account = provider(root)
-    from brody_agents.integrations.local import file_etag
-
-    await account.write("link.txt", b"new", file_etag((root / "link.txt").stat()))
+    await provider(root).write("link.txt", b"new", file_etag((root / "link.txt").stat()))
     assert (root / "link.txt").is_symlink()
     assert (root / "a/b/notes.txt").read_bytes() == b"new"
 
@@ -194,6 +197,11 @@ async def test_no_write_leaves_the_folder(key: str, root: Path) -> None:
 
 async def test_what_is_not_there(root: Path) -> None:
     account = provider(root)
-    for attempt in (account.read("no"), account.delete("no", None), account.move("no", "x", None), account.write("no", b"", "1")):
+    for attempt in (
+        account.read("no"),
+        account.delete("no", None),
+        account.move("no", "x", None),
+        account.write("no", b"", "1"),
+    ):
         with pytest.raises(NotFound):
             await attempt

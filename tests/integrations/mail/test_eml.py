@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from brody_agents.errors import NotFound, ProviderError, SourceNotFound, Stale
+from brody_agents.integrations import local
 from brody_agents.integrations.listing import PAGE_ITEMS
 from brody_agents.integrations.local import TEMPORARY, storable
 from brody_agents.integrations.mail import eml
@@ -88,7 +89,9 @@ async def test_pages_are_small_and_only_the_last_one_moves_the_cursor(tmp_path: 
     reading = await read_all(provider(tmp_path))
     assert [len(page.items) for page in reading.pages] == [PAGE_ITEMS, PAGE_ITEMS, 10]
     assert [bool(page.cursor) for page in reading.pages] == [False, False, True]
-    assert [mail.key for mail in reading.items] == [str(number) for number in range(PAGE_ITEMS * 2 + 10)], "oldest first"
+    assert [mail.key for mail in reading.items] == [str(number) for number in range(PAGE_ITEMS * 2 + 10)], (
+        "oldest first"
+    )
     after_first = {mail.key: mail.version for mail in reading.pages[0].items}
     rest = await read_all(provider(tmp_path), reading.pages[0].cursor, after_first)
     assert len(rest.items) == PAGE_ITEMS + 10, "a reader that was stopped goes on where it was"
@@ -125,7 +128,7 @@ async def test_what_cannot_be_read_counts_and_the_rest_goes_on(
 async def test_a_file_that_vanishes_while_it_is_read_is_a_bad_item(
     root: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = eml.read_file
+    real = local.read_file
 
     def vanish(path: Path) -> Any:
         if path.name == "a.eml":
@@ -198,7 +201,7 @@ async def test_a_message_is_stored_once(root: Path) -> None:
     key = await provider(root).append(MAIL, "Drafts", frozenset({"draft"}))
     assert await provider(root).append(MAIL, "Drafts") == key
     stored = await provider(root).fetch(key)
-    assert (stored.data, stored.folder, stored.flags) == (MAIL, "Drafts", {"draft"})
+    assert (stored.data, stored.folder, stored.flags) == (MAIL, "Drafts", frozenset({"draft"}))
     assert len(list((root / "Drafts").iterdir())) == 1
 
 
@@ -244,6 +247,11 @@ async def test_flags_that_have_no_place_are_refused(root: Path) -> None:
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd"])
 async def test_no_write_leaves_the_folder(key: str, root: Path) -> None:
     account = provider(root)
-    for attempt in (account.fetch(key), account.delete(key, None), account.append(MAIL, key), account.move("a.eml", key, None)):
+    for attempt in (
+        account.fetch(key),
+        account.delete(key, None),
+        account.append(MAIL, key),
+        account.move("a.eml", key, None),
+    ):
         with pytest.raises(ProviderError):
             await attempt

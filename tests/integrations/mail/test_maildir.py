@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from brody_agents.errors import NotFound, ProviderError, SourceNotFound, Stale
+from brody_agents.integrations import local
 from brody_agents.integrations.mail import maildir
 from brody_agents.integrations.mail.maildir import Maildir
 
@@ -77,7 +78,7 @@ async def test_changed_flags_are_a_new_version_of_the_same_key(root: Path, read_
 async def test_a_message_that_is_renamed_while_it_is_read_is_found(
     root: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = maildir.read_file
+    real = local.read_file
 
     def race(path: Path) -> Any:
         if path.name == "1.a.host":
@@ -97,7 +98,8 @@ async def test_a_message_that_the_listing_missed_is_not_gone(
     root: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await read_all(provider(root))
-    real, calls = Maildir._scan, []
+    real = Maildir._scan
+    calls: list[int] = []
 
     def blink(self: Maildir) -> Any:
         listing = real(self)

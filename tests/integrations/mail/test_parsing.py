@@ -228,7 +228,9 @@ def test_a_missing_message_id_is_made_from_what_the_sender_wrote() -> None:
 
 
 def test_headers_that_triage_needs_are_kept_decoded_and_joined() -> None:
-    mail = mail_of("List-Id: =?utf-8?q?Gr=C3=BC=C3=9Fe?= <l.x>\nReceived-SPF: pass\nReceived-SPF: fail\nReturn-Path: <>")
+    mail = mail_of(
+        "List-Id: =?utf-8?q?Gr=C3=BC=C3=9Fe?= <l.x>\nReceived-SPF: pass\nReceived-SPF: fail\nReturn-Path: <>"
+    )
     assert mail.signals == {"list-id": "Grüße <l.x>", "received-spf": "pass\nfail", "return-path": "<>"}
     assert {"list-unsubscribe", "precedence", "auto-submitted", "authentication-results", "importance"} <= {*SIGNALS}
 
@@ -427,7 +429,19 @@ def nested(depth: int) -> bytes:
         b"X-A: b\n" * 700_000 + b"\nx",
         b"Content-Type: message/rfc822\n\n" * 3_000 + b"Subject: y\n\nhi",
     ],
-    ids=["deep", "abyss", "deep-long", "long", "one-line", "blank", "quotes", "parameters", "html", "headers", "rfc822"],
+    ids=[
+        "deep",
+        "abyss",
+        "deep-long",
+        "long",
+        "one-line",
+        "blank",
+        "quotes",
+        "parameters",
+        "html",
+        "headers",
+        "rfc822",
+    ],
 )
 def test_mail_made_to_take_minutes_takes_seconds(data: bytes) -> None:
     assert_sound(parse_mail(data))

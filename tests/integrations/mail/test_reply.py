@@ -88,7 +88,13 @@ def test_a_reply_is_made_of_lines_of_the_text_in_order(lines: list[str]) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["Am " + "schrieb " * 25_000, " \n" * 100_000, "On a " * 40_000, "On 1 a wrote:\n" * 14_000, ("-" * 30 + "\n") * 6_000],
+    [
+        "Am " + "schrieb " * 25_000,
+        " \n" * 100_000,
+        "On a " * 40_000,
+        "On 1 a wrote:\n" * 14_000,
+        ("-" * 30 + "\n") * 6_000,
+    ],
 )
 def test_no_text_takes_long(text: str) -> None:
     begin = time.process_time()
