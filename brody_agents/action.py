@@ -171,7 +171,8 @@ class ActionResult(BaseModel):
 def idempotency_key(user_id: str, kind: str, target: str, cause: str, redo_of: str | None = None) -> str:
     """Return the SHA-256 (hex) of (user, kind, target, cause); the same wish always has the same key."""
     parts = [user_id, kind, target, cause, *([redo_of] if redo_of else [])]
-    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    text = "".join(f"{len(part)}:{part}" for part in parts)  # with lengths, so that no two lists read the same
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def action_id(key: str) -> str:
@@ -200,12 +201,14 @@ class ActionKind:
     """How a person names it."""
 
 
-def _mail(part: str, mode: ClaimMode, attribute: str = "email_id") -> Claims:
-    def claims(user_id: str, a: Any) -> list[Claim]:
-        item = getattr(a, attribute, None) or getattr(a, "email_id", None)
-        return [Claim(f"{a.account or user_id}/{part}/{item}", mode)] if item else []
+def _mail(part: str, mode: ClaimMode) -> Claims:
+    return lambda user_id, a: [Claim(f"{a.account or user_id}/{part}/{a.email_id}", mode)]
 
-    return claims
+
+def _answer(user_id: str, a: Any) -> list[Claim]:
+    """Claim the thread and the mail that is answered: two drafts meet although one knows only the mail."""
+    parts = (("thread", a.thread_id), ("answer", a.email_id))
+    return [Claim(f"{a.account or user_id}/{part}/{item}", "exclusive") for part, item in parts if item]
 
 
 def _slot(user_id: str, a: Any) -> list[Claim]:
@@ -258,9 +261,9 @@ _SENT = "A mail that has left cannot be called back; it can be recalled only whi
 _GONE = "What was deleted for good cannot be restored."
 
 _ROWS = (
-    ActionKind("mail.draft", MailCompose, _M, _mail("thread", "exclusive", "thread_id"), _reply_target, "mail.delete"),
-    ActionKind("mail.send", MailCompose, _M, _mail("thread", "exclusive", "thread_id"), _reply_target, _SENT),
-    ActionKind("mail.reply", MailReply, _M, _mail("thread", "exclusive", "thread_id"), _reply_target, _SENT),
+    ActionKind("mail.draft", MailCompose, _M, _answer, _reply_target, "mail.delete"),
+    ActionKind("mail.send", MailCompose, _M, _answer, _reply_target, _SENT),
+    ActionKind("mail.reply", MailReply, _M, _answer, _reply_target, _SENT),
     ActionKind("mail.forward", MailForward, _M, _mail("mail", "read"), _by("email_id", "to"), _SENT),
     ActionKind("mail.label", MailLabel, _M, _mail("mail", "add"), _by("email_id", "label"), "mail.unlabel"),
     ActionKind("mail.unlabel", MailLabel, _M, _mail("mail", "add"), _by("email_id", "label"), "mail.label"),

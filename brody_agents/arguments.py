@@ -6,9 +6,9 @@ one that was read and makes the write conditional.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brody_agents.communication.message_protocol import AnyPriority, Identifier, Priority, Time
 
@@ -78,13 +78,22 @@ class MailTarget(Arguments):
     version: str | None = None
 
 
-class CalendarCreate(Arguments):
+class _Span(Arguments):
+    start: Time
+    end: Time
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end < self.start:
+            raise ValueError("the end lies before the start")
+        return self
+
+
+class CalendarCreate(_Span):
     """A new event; without ``movable`` it is placed just there."""
 
     account: str
     title: str
-    start: Time
-    end: Time
     all_day: bool = False
     location: str = ""
     description: str = ""
@@ -115,7 +124,7 @@ class CalendarTarget(Arguments):
     version: str | None = None
 
 
-class CalendarRespond(Arguments):
+class CalendarRespond(_Span):
     """An answer to an invitation."""
 
     account: str
@@ -123,8 +132,6 @@ class CalendarRespond(Arguments):
     recurrence_id: str | None = None
     answer: Literal["accepted", "declined", "tentative"]
     title: str = ""
-    start: Time
-    end: Time
     organizer: str = ""
     comment: str = ""
     email_id: str | None = None

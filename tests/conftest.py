@@ -60,9 +60,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(params=BUSES)
-async def make_bus(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
+async def make_bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
     """Return a function that connects one more client to the same bus, on each backend in turn."""
     from brody_agents.communication.bus.embedded import EmbeddedValkey
     from brody_agents.communication.bus.memory import MemoryBus

@@ -27,6 +27,9 @@ from brody_agents.ledger.vault import Vault
 SAME_TASK, PERHAPS_SAME_TASK = 85.0, 70.0
 """Similarity of two normalised actions (rapidfuzz token_sort_ratio, 0 to 100): one task; ask the person."""
 
+SAME_WORD = 80.0
+"""Similarity of two words that are taken as one, such as singular and plural."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -76,10 +79,13 @@ def same_task(action: ActionRecord, scene: Scene) -> Ruling | None:
         return None
     wanted = TaskCreate.model_validate(action.arguments)
     best, score = _nearest(wanted, action.user_id, scene)
-    if best is None or score < PERHAPS_SAME_TASK:
+    if best is None:
         return None
     resource = f"{action.user_id}/task-key/{wanted.task_key}"
-    if score >= SAME_TASK:
+    differ = _each_has_its_own_word(wanted.action, best.action)
+    if differ and score < SAME_TASK:
+        return None
+    if score >= SAME_TASK and not differ:
         return Ruling(
             kind="task",
             resource=resource,
@@ -248,6 +254,15 @@ def _nearest(wanted: TaskCreate, user_id: str, scene: Scene) -> tuple[_Candidate
         if alike > score and _numbers(wanted.action) == _numbers(candidate.action):
             best, score = candidate, alike
     return best, score
+
+
+def _each_has_its_own_word(one: str, other: str) -> bool:
+    """Say whether both name something that the other does not: an invoice is no contract, whoever gets it."""
+
+    def own(words: list[str], others: list[str]) -> bool:
+        return any(all(fuzz.ratio(word, o) < SAME_WORD for o in others) for word in words)
+
+    return own(one.split(), other.split()) and own(other.split(), one.split())
 
 
 def _numbers(action: str) -> set[str]:

@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BusUnavailable, ProtocolError
+from brody_agents.ledger import items
 from brody_agents.ledger import messages as backlog
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import Burial, bury
@@ -249,7 +250,7 @@ class Coordinator:
         turn = Turn()
         async with self._ledger.write() as tx:
             await self._settle_context(tx, finished, turn)
-            judged = [p for f in turn.settled for p in self._judged(f)]
+            judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
             turn.outgoing = await backlog.write(tx, [m for f in turn.settled for m in f.outcome.messages])
             for f in turn.settled:
@@ -284,8 +285,12 @@ class Coordinator:
         failure = Failure("context_conflict", f"Shared context changed under it {ATTEMPTS} times.")
         turn.settled.append(Finished(finished.lane, finished.epoch, finished.deliveries, failure=failure))
 
-    def _judged(self, finished: Finished) -> list[ActionRecord]:
-        return [self._judge(p, finished) for p in finished.outcome.proposals]
+    async def _judged(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[ActionRecord]:
+        """Judge all proposals; those about a mail get its account, since claims begin with it."""
+        proposals = [(p, f) for f in settled for p in f.outcome.proposals]
+        mails = {(p.because.user_id, i) for p, _ in proposals if (i := _mail_without_account(p))}
+        accounts = await items.mail_accounts(tx, mails)
+        return [self._judge(_in_account(p, accounts), f) for p, f in proposals]
 
     def _judge(self, proposal: Proposal, finished: Finished) -> ActionRecord:
         """Label and judge a proposal: whether it may be done, waits for the person, or is only recorded."""
@@ -424,6 +429,20 @@ def _agent(finished: Finished) -> str:
 
 def _runs(settled: Sequence[Finished]) -> set[str]:
     return {d.message.run_id for f in settled for d in f.deliveries if d.message.run_id}
+
+
+def _mail_without_account(proposal: Proposal) -> str | None:
+    arguments = proposal.action.arguments
+    is_mail = proposal.action.kind.startswith("mail.") and not arguments.get("account")
+    return arguments.get("email_id") if is_mail else None
+
+
+def _in_account(proposal: Proposal, accounts: dict[tuple[str, str], str]) -> Proposal:
+    account = accounts.get((proposal.because.user_id, _mail_without_account(proposal) or ""))
+    if account is None:
+        return proposal
+    arguments = proposal.action.arguments | {"account": account}
+    return replace(proposal, action=proposal.action.model_copy(update={"arguments": arguments}))
 
 
 def _proposed(action: ActionRecord) -> AuditEvent:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.message_protocol import stable_id
@@ -121,6 +121,14 @@ async def write_mail(
     """Write mails that are new or changed; what triage said of them stays."""
     if mails:
         await tx.execute(upsert(tx, Email, _JUDGED), [_mail_row(vault, owner, raw, mail) for raw, mail in mails])
+
+
+async def mail_accounts(tx: AsyncConnection, mails: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the accounts that mails belong to, by (user, mail)."""
+    c = table(Email).c
+    query = select(c.user_id, c.id, c.email_account_id).where(tuple_(c.user_id, c.id).in_(sorted(mails)))
+    rows = await tx.execute(query) if mails else ()
+    return {(row.user_id, row.id): row.email_account_id for row in rows}
 
 
 def received_id(owner: Owner, raw: RawMail) -> str:

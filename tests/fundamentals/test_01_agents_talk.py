@@ -43,9 +43,7 @@ class Answerer(BrodyAgent):
 
 def ask(text: str, user: str = "me") -> AgentMessage:
     """Return a question from the asker."""
-    return AgentMessage(
-        sender="asker", recipient="answerer", payload=Question(text=text), context=new_context(user)
-    )
+    return AgentMessage(sender="asker", recipient="answerer", payload=Question(text=text), context=new_context(user))
 
 
 async def test_a_message_goes_to_the_handler_of_its_type(settings: Settings) -> None:

@@ -32,9 +32,7 @@ class Counter(BrodyAgent):
 
 
 @pytest.mark.parametrize("where", ["memory", "home"])
-async def test_two_agents_that_write_the_same_value_lose_no_update(
-    settings: Settings, home: Path, where: str
-) -> None:
+async def test_two_agents_that_write_the_same_value_lose_no_update(settings: Settings, home: Path, where: str) -> None:
     """Whoever loses the race runs again; nothing is overwritten silently."""
     agents = [Counter("one"), Counter("two")]
     async with Brody(home=home if where == "home" else None, agents=agents, settings=settings) as brody:

@@ -202,7 +202,11 @@ def test_a_payload_field_that_is_absent_is_named() -> None:
     assert fault(EVENT | {"data": {}}) == ("missing", "$.data.text")
 
 
-@pytest.mark.parametrize("event", [{1: 2}, {"x": object()}, [1], EVENT | {"x": "half a pair: \ud83d"}], ids=str)
+@pytest.mark.parametrize(
+    "event",
+    [{1: 2}, {"x": object()}, [1], EVENT | {"x": "half a pair: \ud83d"}],
+    ids=["number-as-key", "object", "list", "half-a-pair"],
+)
 def test_what_is_no_json_object_is_refused(event: Any) -> None:
     assert fault(event) == ("not_json", "$")
 

@@ -1,5 +1,8 @@
 """A folder of documents."""
 
+# These tests are about files: they write and look at them between the awaits.
+# ruff: noqa: ASYNC240
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """One file with all mail in it: where messages begin, what names them, whose lock it is."""
 
+# These tests are about files: they write and look at them between the awaits.
+# ruff: noqa: ASYNC220, ASYNC240
+
 from __future__ import annotations
 
 import asyncio
@@ -120,7 +123,7 @@ async def test_lines_are_found_across_the_blocks_that_are_read(
 async def test_python_reads_the_same_messages(path: Path, read_all: Any) -> None:
     account = mbox_of(path, *(message(str(n), f"{n}\n" * n) for n in range(20)))
     theirs = mailbox.mbox(path, create=False)
-    assert [mail.data for mail in (await read_all(account)).items] == [theirs.get_bytes(key) for key in theirs.keys()]
+    assert [mail.data for mail in (await read_all(account)).items] == [theirs.get_bytes(key) for key in theirs.iterkeys()]
     theirs.close()
 
 
@@ -228,7 +231,8 @@ with open(sys.argv[1], "r+b") as file:
 def held_by_another_process(path: Path) -> Iterator[None]:
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         assert process.stdout.readline() == b"held\n"
         try:
             yield
