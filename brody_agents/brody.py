@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.agent import BrodyAgent
-from brody_agents.communication.message_protocol import AgentMessage
+from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage
 from brody_agents.compute import Pool
 from brody_agents.context import UserContext
 from brody_agents.errors import BrodyError, ConfigurationError
@@ -24,10 +24,10 @@ from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord, Runs
-from brody_agents.proactive.accounts import Accounts, AccountsLike, zone_named
+from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
 from brody_agents.proactive.playbooks.brief import Brief, Timing
-from brody_agents.proactive.watchers import Problem, Watcher
+from brody_agents.proactive.watchers import Watcher
 from brody_agents.registry import PluginFailure, Registry
 from brody_agents.settings import Settings
 from brody_agents.worker import Worker
@@ -92,7 +92,7 @@ class Brody:
     @property
     def agents(self) -> list[BrodyAgent]:
         """Return the agents, without the coordinator's own."""
-        return list(self.registry.agents.values())
+        return [agent for name, agent in self.registry.agents.items() if name != COORDINATOR]
 
     @property
     def left_out(self) -> list[PluginFailure]:
@@ -171,7 +171,7 @@ class Brody:
         at = None if now is None else (now if now.tzinfo else now.replace(tzinfo=zone))
         worker = await self._work()
         await self.ledger.ensure_users({user_id})
-        await self._accounts.remembered(self.ledger, user_id, book.reads)
+        accounts = await self._accounts.open(self.ledger, user_id, book.reads)
         wanted = RunRecord(
             id=runs.new_id(),
             user_id=user_id,
@@ -179,11 +179,11 @@ class Brody:
             now=at or datetime.now(UTC),
             timezone=zone.key,
             dry_run=dry_run,
-            accounts=self._accounts.keys(book.reads),
+            accounts=accounts.keys(book.reads),
             started_at=datetime.now(UTC),
         )
         run = await self._begun(worker, wanted, any_time=at is None)
-        await self._read_accounts(worker, run, book, progress)
+        await self._read_accounts(worker, run, book, accounts, progress)
         await worker.finish(run, progress)
         brief = await self._brief(run.id)
         return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
@@ -205,26 +205,28 @@ class Brody:
                 await runs.start(tx, wanted)
         return chosen or wanted
 
-    async def _read_accounts(self, worker: Worker, run: RunRecord, book: Playbook, progress: Progress) -> None:
+    async def _read_accounts(
+        self, worker: Worker, run: RunRecord, book: Playbook, accounts: Opened, progress: Progress
+    ) -> None:
         if run.state != runs.SYNCING:
             await self._working(worker, run, run.problems)
             return
         watcher = Watcher(self.ledger, self._pool)
-        problems: list[Problem] = []
+        problems = list(accounts.problems)
         for domain in book.reads:
-            for provider in self._accounts.of(domain):
+            for provider in accounts.of(domain):
                 count = _Counter(progress, f"reading {domain}")
                 error = await watcher.read(run, domain, provider, count)
                 if error is not None:
                     problems.append(Problem(provider.account, error))
-        if problems and len(problems) == len(run.accounts):
+        if len(problems) - len(accounts.problems) == len(run.accounts):
             await self._failed(run, problems)
         await self._working(worker, run, [p.as_json() for p in problems])
 
     async def _failed(self, run: RunRecord, problems: list[Problem]) -> None:
         async with self.ledger.write() as tx:
             await runs.change(tx, run.id, state=runs.FAILED, problems=[p.as_json() for p in problems])
-        raise problems[0].error
+        raise problems[-1].error
 
     async def _working(self, worker: Worker, run: RunRecord, problems: list[dict[str, Any]]) -> None:
         await worker.begin(replace(run, state=runs.WORKING, problems=problems))

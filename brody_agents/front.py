@@ -46,6 +46,8 @@ async def run_playbook(
             brief = await brody.run(playbook, progress=report, **options)
     if json:
         print(brief.as_json())
+        for problem in brief.problems:
+            print(f"brody: {problem.account}: {problem.what} {problem.remedy}", file=sys.stderr)
     else:
         show_brief(_out, brief)
 
@@ -125,7 +127,7 @@ async def list_runs(home: Path, user: str | None, *, json: bool) -> None:
     if json:
         _print_json([asdict(run) for run in found])
         return
-    rows = [[r.id, r.playbook, r.user_id, f"{r.now.astimezone(r.zone):%Y-%m-%d %H:%M}", r.state] for r in found]
+    rows = [[r.id[:8], r.playbook, r.user_id, f"{r.now.astimezone(r.zone):%Y-%m-%d %H:%M}", r.state] for r in found]
     _print_table(("run", "playbook", "user", "now", "state"), rows)
 
 
@@ -135,7 +137,7 @@ async def show_run(home: Path, run_id: str, *, json: bool) -> None:
 
     async with Brody(home=home, agents=[]) as brody:
         run = await brody.runs.show(run_id)
-        brief = await brody.runs.brief(run_id)
+        brief = await brody.runs.brief(run.id)
     if brief is None:
         _print_json(asdict(run)) if json else _out.print(f"Run {run.id} is {run.state} at step {run.step}.")
     elif json:
@@ -151,14 +153,14 @@ async def list_actions(home: Path, user: str | None, state: str | None, run_id: 
     if json:
         _print_json([asdict(action) for action in found])
         return
-    rows = [[a.id, a.kind, a.state, a.proposed_by, a.why] for a in found]
+    rows = [[a.id[:8], a.kind, a.state, a.proposed_by, a.why] for a in found]
     _print_table(("action", "kind", "state", "proposed by", "why"), rows)
 
 
 async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     """Print an action, why it was proposed, and the verdicts on it."""
     async with Brody(home=home, agents=[]) as brody:
-        action = await brody.actions.show(await brody.actions.full_id(action_id))
+        action = await brody.actions.show(action_id)
         verdicts = await brody.actions.verdicts(action.id)
     if json:
         _print_json(asdict(action) | {"verdicts": [asdict(v) for v in verdicts]})
@@ -166,7 +168,7 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     rows = [("id", action.id), ("kind", action.kind), ("state", action.state), ("because", action.reason)]
     rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
-    rows += [("comes from", _shown(action.provenance)), ("result", _shown(action.result))]
+    rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
     for v in verdicts:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []
@@ -180,7 +182,7 @@ async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bo
     if json:
         _print_json([_letter(letter) for letter in found])
         return
-    rows = [[x.id, x.code, x.message_type, x.agent, x.reason] for x in found]
+    rows = [[x.id[:8], x.code, x.message_type, x.agent, x.reason] for x in found]
     _print_table(("letter", "code", "type", "agent", "reason"), rows)
 
 
@@ -219,6 +221,14 @@ async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None
         _print_table(("", "what", "found", "what to do"), rows)
     if not all(f.ok for f in findings):
         raise SystemExit(1)
+
+
+def _origin(provenance: dict[str, Any]) -> str:
+    """Say whose words an action's arguments are, and name the first items that they come from."""
+    label = provenance.get("", {})
+    sources = label.get("sources", [])
+    rest = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+    return f"{label.get('origin', 'user')}: {', '.join(sources[:3])}{rest}" if sources else label.get("origin", "user")
 
 
 def _letter(letter: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import CATALOGUE, OPEN_STATES, ActionState, Claim
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.statements import insert_new, table, whole_id
 from brody_agents.ledger.tables import Action, ActionClaim, Verdict
 from brody_agents.ledger.vault import Vault
 from brody_agents.policy.rules import judge
@@ -239,19 +239,12 @@ class Actions:
         return await self._load(query)
 
     async def show(self, action_id: str) -> ActionRecord:
-        """Return an action, or raise ``NotFound``."""
-        for found in await self._load(select(table(Action)).where(_A.id == action_id)):
+        """Return the action with an id, or with the beginning of one; raise ``NotFound``."""
+        async with self._ledger.read() as tx:
+            whole = await whole_id(tx, _A.id, action_id)
+        for found in await self._load(select(table(Action)).where(_A.id == whole)):
             return found
         raise NotFound(f"There is no action {action_id}.", "See: brody actions list")
-
-    async def full_id(self, beginning: str) -> str:
-        """Return the one id that begins so, or the text itself; raise ``NotFound`` where several do."""
-        query = select(_A.id).where(_A.id.startswith(beginning, autoescape=True)).limit(2)
-        async with self._ledger.read() as tx:
-            found = list((await tx.execute(query)).scalars())
-        if len(found) > 1:
-            raise NotFound(f"Several actions begin with {beginning}.", "Give more of the id.")
-        return found[0] if found else beginning
 
     async def verdicts(self, action_id: str) -> Verdicts:
         """Return the verdicts on an action."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.statements import insert_new, table, whole_id
 from brody_agents.ledger.tables import DeadLetter, Email, Message
 from brody_agents.ledger.vault import Vault
 
@@ -113,8 +113,10 @@ class DeadLetters:
         return await self._letters(query)
 
     async def show(self, letter_id: str) -> Letter:
-        """Return a letter with its bytes, or raise ``NotFound``."""
-        for letter in await self._letters(select(table(DeadLetter)).where(_D.id == letter_id)):
+        """Return the letter with an id, or with the beginning of one, and its bytes; raise ``NotFound``."""
+        async with self._ledger.read() as tx:
+            whole = await whole_id(tx, _D.id, letter_id)
+        for letter in await self._letters(select(table(DeadLetter)).where(_D.id == whole)):
             return letter
         raise NotFound(f"There is no dead letter {letter_id}.", "See: brody dead-letters list")
 
@@ -123,7 +125,7 @@ class DeadLetters:
         letter = await self.show(letter_id)
         async with self._ledger.write() as tx:
             now = datetime.now(UTC)
-            await tx.execute(update(table(DeadLetter)).where(_D.id == letter_id).values(replayed_at=now))
+            await tx.execute(update(table(DeadLetter)).where(_D.id == letter.id).values(replayed_at=now))
             if letter.message_id:
                 m = table(Message)
                 await tx.execute(update(m).where(m.c.id == letter.message_id).values(open=True))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import table
+from brody_agents.ledger.statements import table, whole_id
 from brody_agents.ledger.tables import Run
 
 _R = table(Run).c
@@ -112,12 +112,13 @@ class Runs:
             return [_record(dict(row)) for row in (await tx.execute(query)).mappings()]
 
     async def show(self, run_id: str) -> RunRecord:
-        """Return a run, or raise ``NotFound``."""
+        """Return the run with an id, or with the beginning of one; raise ``NotFound``."""
         async with self._ledger.read() as tx:
-            found = await load(tx, [run_id])
-        if run_id not in found:
+            whole = await whole_id(tx, _R.id, run_id)
+            found = await load(tx, [whole])
+        if whole not in found:
             raise NotFound(f"There is no run {run_id}.", "See: brody runs list")
-        return found[run_id]
+        return found[whole]
 
     async def brief(self, run_id: str) -> dict[str, Any] | None:
         """Return the brief of a run as JSON, or ``None`` as long as it is not ready."""

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Insert, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
+
+from brody_agents.errors import NotFound
 
 
 def table(model: type[SQLModel]) -> Table:
     """Return the Core table of a model, for the hot path."""
     found: Table = model.__table__  # type: ignore[attr-defined]
     return found
+
+
+async def whole_id(tx: AsyncConnection, column: Any, beginning: str) -> str:
+    """Return the one id that begins so, else the text itself; raise ``NotFound`` where several do."""
+    query = select(column).where(column.startswith(beginning, autoescape=True)).limit(2)
+    found = list((await tx.execute(query)).scalars())
+    if len(found) > 1 and beginning not in found:
+        raise NotFound(f"Several ids begin with {beginning!r}.", "Give more of the id.")
+    return found[0] if len(found) == 1 else beginning
 
 
 def insert(tx: AsyncConnection, model: type[SQLModel]) -> Any:

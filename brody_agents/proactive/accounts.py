@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import select
 
-from brody_agents.errors import ConfigurationError
+from brody_agents.errors import BrodyError, ConfigurationError
 from brody_agents.integrations.base import Provider
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import table
@@ -17,6 +18,39 @@ from brody_agents.ledger.tables import Cursor
 Source = str | Provider[Any]
 AccountsLike = Mapping[str, Source | Sequence[Source]]
 DOMAINS = ("contacts", "calendar", "files", "mail", "tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An account that could not be opened or read in a run."""
+
+    account: str
+    error: BrodyError
+
+    def as_json(self) -> dict[str, str]:
+        """Return the problem as the brief shows it."""
+        return {
+            "account": self.account,
+            "code": self.error.code,
+            "what": self.error.what,
+            "remedy": self.error.remedy,
+        }
+
+
+@dataclass(slots=True)
+class Opened:
+    """The accounts of a user that could be opened, in their order, and the problems of those that could not."""
+
+    providers: dict[str, list[Provider[Any]]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def of(self, domain: str) -> list[Provider[Any]]:
+        """Return the accounts of a domain."""
+        return self.providers.get(domain, [])
+
+    def keys(self, domains: Iterable[str]) -> list[str]:
+        """Return the account keys of some domains."""
+        return [provider.account for domain in domains for provider in self.of(domain)]
 
 
 class Accounts:
@@ -28,42 +62,59 @@ class Accounts:
             if domain not in DOMAINS:
                 raise ConfigurationError(f"There is no domain {domain!r}.", f"Use: {', '.join(DOMAINS)}.")
         self._given["tasks"] = [s for s in self._given.get("tasks", []) if s != "ledger:"]
-        self._open: dict[str, list[Provider[Any]]] = {}
+        self._opened: dict[str, Opened] = {}
 
-    def of(self, domain: str) -> list[Provider[Any]]:
-        """Return the providers of a domain; raise ``UnknownSource`` or ``SourceNotFound`` for a wrong word."""
-        from brody_agents.integrations.sources import open_source
+    async def open(self, ledger: Ledger, user_id: str, domains: Iterable[str]) -> Opened:
+        """Return the accounts that were given, or those of the user's earlier runs if none were.
 
-        if domain not in self._open:
-            found = [open_source(domain, s) if isinstance(s, str) else s for s in self._given.get(domain, [])]
-            self._open[domain] = list({p.account: p for p in found}.values())
-        return self._open[domain]
-
-    def keys(self, domains: Iterable[str]) -> list[str]:
-        """Return the account keys of some domains."""
-        return [provider.account for domain in domains for provider in self.of(domain)]
-
-    async def remembered(self, ledger: Ledger, user_id: str, domains: Iterable[str]) -> None:
-        """Use the accounts of the user's earlier runs if none were given now; raise if there are none either."""
-        if any(self._given.values()):
-            return
-        c = table(Cursor).c
-        async with ledger.read() as tx:
-            rows = await tx.execute(select(c.domain, c.account).where(c.user_id == user_id).order_by(c.account))
-            for domain, account in rows:
-                self._given.setdefault(domain, []).append(account)
-        self._open.clear()
-        if not any(self._given.get(domain) for domain in domains):
+        Raises the first account's error if not one of these domains could be opened, ``ConfigurationError`` if there
+        are none.
+        """
+        wanted = self._given if any(self._given.values()) else await _remembered(ledger, user_id)
+        if not any(wanted.get(domain) for domain in domains):
             raise ConfigurationError(
                 "No account was given.",
                 "Name at least one, such as --mail maildir:~/Maildir or --calendar ics:~/calendar.",
             )
+        key = "" if wanted is self._given else user_id
+        opened = self._opened[key] = self._opened.get(key) or _opened(wanted)
+        if opened.problems and not opened.keys(domains):
+            error = opened.problems[0].error
+            del self._opened[key]  # it may be there the next time
+            raise error
+        return opened
 
     async def close(self) -> None:
         """Close what was opened."""
-        for providers in self._open.values():
-            for provider in providers:
+        for opened in self._opened.values():
+            for provider in (p for providers in opened.providers.values() for p in providers):
                 await provider.close()
+
+
+def _opened(wanted: Mapping[str, Sequence[Source]]) -> Opened:
+    from brody_agents.integrations.sources import open_source
+
+    opened = Opened()
+    for domain, sources in wanted.items():
+        found: dict[str, Provider[Any]] = {}
+        for source in sources:
+            try:
+                provider = open_source(domain, source) if isinstance(source, str) else source
+                found.setdefault(provider.account, provider)
+            except BrodyError as error:
+                opened.problems.append(Problem(str(source), error))
+        opened.providers[domain] = list(found.values())
+    return opened
+
+
+async def _remembered(ledger: Ledger, user_id: str) -> dict[str, list[Source]]:
+    c = table(Cursor).c
+    found: dict[str, list[Source]] = {}
+    async with ledger.read() as tx:
+        rows = await tx.execute(select(c.domain, c.account).where(c.user_id == user_id).order_by(c.account))
+        for domain, account in rows:
+            found.setdefault(domain, []).append(account)
+    return found
 
 
 def zone_named(name: str) -> ZoneInfo:

@@ -43,23 +43,6 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """An account that could not be read in a run."""
-
-    account: str
-    error: BrodyError
-
-    def as_json(self) -> dict[str, str]:
-        """Return the problem as the brief shows it."""
-        return {
-            "account": self.account,
-            "code": self.error.code,
-            "what": self.error.what,
-            "remedy": self.error.remedy,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Reader:
     """How pages of one domain become rows and messages."""
 

@@ -177,6 +177,10 @@ def _load_file(files: Files, entry: Entry) -> None:
         _hide(files, entry.key, f"{_digest(data)}-{_mark(entry.key)}", "There is no calendar in it.", data)
     for number, sheet in enumerate(sheets):
         _load_sheet(files, entry.key, data, number, sheet)
+        if sheet.torn or any(not block.closed and block.kind != "VEVENT" for block in sheet.blocks):
+            version = f"{_digest(data)}-{_mark(entry.key)}"
+            files.bad.append(BadItem(f"{entry.key}#{number}", version, "A BEGIN or an END is missing."))
+            files.hidden.add(entry.key)
     if not all(sheet.closed for sheet in sheets):
         files.hidden.add(entry.key)
 

@@ -36,12 +36,13 @@ class Block:
 class Sheet:
     """One VCALENDAR: its own property lines, its components, and where another one can be put in (``end``).
 
-    It is ``closed`` if its END is there.
+    It is ``closed`` if its END is there, ``torn`` if one of its components ends that has never begun.
     """
 
     start: int
     end: int = 0
     closed: bool = False
+    torn: bool = False
     head: list[bytes] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
@@ -104,6 +105,8 @@ class _Cutter:
             self.close_sheet(start, closed=True)
         elif self._block and self._block.kind == kind:
             self._close_block(end, closed=True)
+        elif self._sheet and kind in COMPONENTS:
+            self._sheet.torn = True
 
     def _open_sheet(self, start: int) -> Sheet:
         self._sheet = Sheet(start)

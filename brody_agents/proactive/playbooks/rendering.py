@@ -16,8 +16,8 @@ from rich.text import Text
 from brody_agents.proactive.playbooks.brief import Brief, BriefConflict, BriefMail, BriefProposal, BriefTask
 
 _URGENT = {"urgent": "bold red", "high": "red", "medium": "yellow", "normal": "", "low": "dim"}
-MANY = 12
-"""How many rows a list shows before the rest is only counted."""
+MANY, FEW = 12, 3
+"""How many rows a list shows before the rest is only counted; how many documents of a meeting."""
 
 
 def clean(text: str) -> str:
@@ -47,10 +47,11 @@ def _sections(brief: Brief, titles: dict[str, str]) -> Iterable[tuple[str, Rende
         yield "Agenda", _agenda(brief)
     if brief.conflicts:
         yield f"Conflicts ({len(brief.conflicts)})", Group(*(_conflict(c) for c in brief.conflicts[:MANY]))
-    yield "Needs a reply", _mail([m for m in brief.mail if m.needs_reply], "Nobody waits for an answer.")
+    owed = [m for m in brief.mail if m.needs_reply and m.reply_state == "owed"]
+    yield "Needs a reply", _mail(owed, "Nobody waits for an answer.", brief.now)
     waiting = [m for m in brief.mail if m.reply_state == "waiting" and m.category == "waiting"]
     if waiting:
-        yield "You wait for an answer", _mail(waiting, "")
+        yield "You wait for an answer", _mail(waiting, "", brief.now)
     if not whole_day:
         yield "Inbox", _categories(brief)
     yield "Tasks", _tasks(brief.tasks, titles)
@@ -68,7 +69,7 @@ def _agenda(brief: Brief) -> RenderableType:
         what = Text(clean(event.title) or "(no title)")
         if event.location:
             what.append(f"  {clean(event.location)}", style="dim")
-        for document in event.documents:
+        for document in event.documents[:FEW]:
             what.append(f"\n  ⤷ {clean(document.name)}", style="green")
             what.append(f"  {clean('; '.join(document.reasons[:1]))}", style="dim")
         table.add_row(when, what, Text(clean(event.calendar), style="dim"))
@@ -84,14 +85,15 @@ def _conflict(conflict: BriefConflict) -> RenderableType:
     return text
 
 
-def _mail(mails: Sequence[BriefMail], nothing: str) -> RenderableType:
+def _mail(mails: Sequence[BriefMail], nothing: str, now: datetime) -> RenderableType:
     if not mails:
         return Text(nothing, style="dim")
     table = _grid()
     for mail in mails[:MANY]:
         what = Text(clean(mail.subject) or "(no subject)", style=_URGENT[mail.urgency])
         what.append(f"\n{clean('; '.join(mail.reasons[:2]))}", style="dim")
-        table.add_row(f"{mail.received_at:%d %b %H:%M}", Text(clean(mail.sender)), what)
+        when = "%d %b %H:%M" if mail.received_at.year == now.year else "%d %b %Y"
+        table.add_row(f"{mail.received_at:{when}}", Text(clean(mail.sender)), what)
     return _with_rest(table, len(mails))
 
 

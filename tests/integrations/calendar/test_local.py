@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -250,6 +251,16 @@ async def test_event_without_an_end_costs_no_other(tmp_path: Path) -> None:
     assert {bad.data for bad in reader.bad} == {cut.encode()}
 
 
+async def test_event_without_its_beginning_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.ics").write_text(
+        vcalendar(vevent("a"), vevent("b").replace("BEGIN:VEVENT", "BEGIN:VEV"), vevent("c"))
+    )
+    reader = await Reader(tmp_path).read()
+
+    assert sorted(reader.items) == ["a", "c"]
+    assert [bad.reason for bad in reader.bad] == ["A BEGIN or an END is missing."]
+
+
 async def test_broken_exception_costs_only_itself(tmp_path: Path) -> None:
     series = vevent("a", "daily", "RRULE:FREQ=DAILY;COUNT=3\n")
     (tmp_path / "a.ics").write_text(vcalendar(series, vevent("a", "x", "RECURRENCE-ID:20260331T080000Z\n", ":never")))
@@ -462,9 +473,11 @@ async def test_doctor_hears_how_much_there_is(tmp_path: Path) -> None:
 
 PIECES = (
     b"\r\n", b":", b";", b"=", b"BEGIN:VEVENT\n", b"END:VEVENT\n", b"END:VCALENDAR\n", b"\x00", b"\xff", b"DTSTART:",
-    b"RRULE:FREQ=SECONDLY\n", b"INTERVAL=0", b"99991231T235959Z", b"DURATION:P99999999W\n", b"VALUE=URI", b";TZID=Europe",
-    b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260331T080000Z\n", b"RDATE;VALUE=PERIOD:20200101T000000Z/99991231T000000Z\n",
+    b"RRULE:FREQ=SECONDLY\n", b"INTERVAL=0", b"99991231T235959Z", b"DURATION:P99999999W\n", b"VALUE=URI",
+    b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260331T080000Z\n", b";TZID=Europe",
+    b"RDATE;VALUE=PERIOD:20200101T000000Z/99991231T000000Z\n",
 )  # fmt: skip
+INSERTED = st.sampled_from(PIECES) | st.binary(max_size=9)
 WHOLE = vcalendar(
     ZONE.format("One"),
     vevent("a", more="RRULE:FREQ=DAILY;COUNT=5\nEXDATE;TZID=One:20260331T100000\n", start=";TZID=One:20260330T100000"),
@@ -473,10 +486,8 @@ WHOLE = vcalendar(
 ).encode()
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 30), st.sampled_from(PIECES) | st.binary(max_size=9)))
-)
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 30), INSERTED)))
 def test_whatever_stands_in_a_file_is_read_or_reported(edits: list[tuple[int, int, bytes]]) -> None:
     data = WHOLE
     for position, cut, piece in edits:
@@ -489,5 +500,5 @@ def test_whatever_stands_in_a_file_is_read_or_reported(edits: list[tuple[int, in
     raws = [StoredEvent("ics:/c", item.key, item.version, item.data) for item in reader.items.values()]
     found = expand_all(raws, start, start + timedelta(days=1), BERLIN)
     assert {event.uid for event in found.events} <= reader.items.keys()
-    assert reader.items or reader.bad or b"BEGIN:VEVENT" not in data
+    assert reader.items or reader.bad or not re.search(rb"^(BEGIN|END):VEVENT$", data, re.MULTILINE)
     assert isinstance(parse_invite(data.decode("latin-1"), BERLIN), list)

@@ -11,8 +11,8 @@ from brody_agents.integrations.mail.folders import folder_flags, from_imap, to_i
 
 @pytest.mark.parametrize(
     ("folder", "flags"),
-    [("Sent", {"sent"}), ("Sent Items/2019", {"sent"}), ("Entwürfe", {"draft"}), ("JUNK", {"spam"}), ("Papierkorb", {"trash"}),
-     ("Sentences", set()), ("spam-2", set()), ("", set()), ("Lists/py", set())],
+    [("Sent", {"sent"}), ("Sent Items/2019", {"sent"}), ("Entwürfe", {"draft"}), ("JUNK", {"spam"}),
+     ("Papierkorb", {"trash"}), ("Sentences", set()), ("spam-2", set()), ("", set()), ("Lists/py", set())],
 )  # fmt: skip
 def test_usual_names_give_flags(folder: str, flags: set[str]) -> None:
     assert folder_flags(folder) == flags

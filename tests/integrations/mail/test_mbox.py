@@ -123,7 +123,9 @@ async def test_lines_are_found_across_the_blocks_that_are_read(
 async def test_python_reads_the_same_messages(path: Path, read_all: Any) -> None:
     account = mbox_of(path, *(message(str(n), f"{n}\n" * n) for n in range(20)))
     theirs = mailbox.mbox(path, create=False)
-    assert [mail.data for mail in (await read_all(account)).items] == [theirs.get_bytes(key) for key in theirs.iterkeys()]
+    assert [mail.data for mail in (await read_all(account)).items] == [
+        theirs.get_bytes(key) for key in theirs.iterkeys()
+    ]
     theirs.close()
 
 
