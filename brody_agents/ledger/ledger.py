@@ -63,16 +63,16 @@ class Ledger:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees one snapshot."""
         guard: AbstractAsyncContextManager[Any] = self._writing if self._single else nullcontext()
-        async with guard, self._engine.connect() as connection:
-            with _translated():
+        with _translated():
+            async with guard, self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a write transaction: committed and on disk at the end, or undone by an error."""
-        async with self._writing, self._engine.connect() as plain:
-            connection = await plain.execution_options(brody_write=True)
-            with _translated():
+        with _translated():
+            async with self._writing, self._engine.connect() as plain:
+                connection = await plain.execution_options(brody_write=True)
                 async with connection.begin():
                     yield connection
 

@@ -105,8 +105,8 @@ class _Cutter:
             self.close_sheet(start, closed=True)
         elif self._block and self._block.kind == kind:
             self._close_block(end, closed=True)
-        elif self._sheet and kind in COMPONENTS:
-            self._sheet.torn = True
+        elif self.sheets and kind in COMPONENTS:
+            self.sheets[-1].torn = True
 
     def _open_sheet(self, start: int) -> Sheet:
         self._sheet = Sheet(start)

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo
 
 from brody_agents.errors import ItemUnreadable
 from brody_agents.integrations.calendar import ics_text
@@ -291,8 +290,3 @@ def _first(value: Any) -> Any:
 
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def local_midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return where a day begins in a zone."""
-    return When(datetime.combine(day, time())).at(zone)

@@ -73,7 +73,7 @@ class Vcf:
 
     async def check(self) -> str:
         """Count the cards."""
-        book = _read(await asyncio.to_thread(self._scan))
+        book = await asyncio.to_thread(lambda: _read(self._scan()))
         return f"{len(book.cards)} cards, {len(book.bad)} unreadable"
 
     async def close(self) -> None:

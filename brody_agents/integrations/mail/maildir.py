@@ -77,7 +77,8 @@ class Maildir:
     async def check(self) -> str:
         """Count folders and messages."""
         listing = await asyncio.to_thread(self._scan)
-        return f"{len(list(self._folders()))} folders, {len(listing.entries)} messages"
+        folders = await asyncio.to_thread(lambda: list(self._folders()))
+        return f"{len(folders)} folders, {len(listing.entries)} messages"
 
     async def close(self) -> None:
         """Do nothing: no handle is kept."""

@@ -1,22 +1,17 @@
 """``ics:PATH``: what is read, what is reported, what is written, and what stays as it was."""
 
-import asyncio
 import os
-import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from brody_agents.errors import ItemUnreadable, NotFound, SourceNotFound, Stale
 from brody_agents.integrations.base import BadItem
 from brody_agents.integrations.calendar.base import RawEvent
-from brody_agents.integrations.calendar.expansion import StoredEvent, expand, expand_all, parse_invite
+from brody_agents.integrations.calendar.expansion import StoredEvent, expand
 from brody_agents.integrations.calendar.local import IcsCalendar
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -469,36 +464,3 @@ async def test_doctor_hears_how_much_there_is(tmp_path: Path) -> None:
     (tmp_path / "c.ics").write_text("nothing")
 
     assert await IcsCalendar(tmp_path).check() == "2 events in 2 files, 1 unreadable"
-
-
-PIECES = (
-    b"\r\n", b":", b";", b"=", b"BEGIN:VEVENT\n", b"END:VEVENT\n", b"END:VCALENDAR\n", b"\x00", b"\xff", b"DTSTART:",
-    b"RRULE:FREQ=SECONDLY\n", b"INTERVAL=0", b"99991231T235959Z", b"DURATION:P99999999W\n", b"VALUE=URI",
-    b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260331T080000Z\n", b";TZID=Europe",
-    b"RDATE;VALUE=PERIOD:20200101T000000Z/99991231T000000Z\n",
-)  # fmt: skip
-INSERTED = st.sampled_from(PIECES) | st.binary(max_size=9)
-WHOLE = vcalendar(
-    ZONE.format("One"),
-    vevent("a", more="RRULE:FREQ=DAILY;COUNT=5\nEXDATE;TZID=One:20260331T100000\n", start=";TZID=One:20260330T100000"),
-    vevent("a", more="RECURRENCE-ID;TZID=One:20260401T100000\n", start=";TZID=One:20260401T120000"),
-    vevent("b", more="DURATION:PT1H\nATTENDEE;PARTSTAT=ACCEPTED:mailto:me@home.example\n"),
-).encode()
-
-
-@settings(max_examples=3000, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 30), INSERTED)))
-def test_whatever_stands_in_a_file_is_read_or_reported(edits: list[tuple[int, int, bytes]]) -> None:
-    data = WHOLE
-    for position, cut, piece in edits:
-        data = data[:position] + piece + data[position + cut :]
-    with TemporaryDirectory() as folder:
-        Path(folder, "a.ics").write_bytes(data)
-        reader = asyncio.run(Reader(Path(folder)).read())
-
-    start = datetime(2026, 3, 30, tzinfo=BERLIN)
-    raws = [StoredEvent("ics:/c", item.key, item.version, item.data) for item in reader.items.values()]
-    found = expand_all(raws, start, start + timedelta(days=1), BERLIN)
-    assert {event.uid for event in found.events} <= reader.items.keys()
-    assert reader.items or reader.bad or not re.search(rb"^(BEGIN|END):VEVENT$", data, re.MULTILINE)
-    assert isinstance(parse_invite(data.decode("latin-1"), BERLIN), list)

@@ -1,0 +1,31 @@
+"""Ledgers for the tests: one in memory and one in a home, each with two users."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from brody_agents.ledger.ledger import Ledger
+
+USERS = {"me", "ada"}
+
+
+@pytest.fixture
+async def ledger() -> AsyncIterator[Ledger]:
+    """Give an open ledger in memory."""
+    opened = await Ledger.open(None)
+    await opened.ensure_users(USERS)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def kept(home: Path) -> AsyncIterator[Ledger]:
+    """Give the open ledger of a home."""
+    home.mkdir()
+    opened = await Ledger.open(home)
+    await opened.ensure_users(USERS)
+    yield opened
+    await opened.close()
