@@ -65,11 +65,13 @@ class Brody:
         self._exit = AsyncExitStack()
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
+        self._delivered: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
         self.ledger = await Ledger.open(self._home)
         self._exit.push_async_callback(self.ledger.close)
+        self._exit.push_async_callback(self._deliver)
         self._pool = Pool(self.settings.cpu_workers)
         self._exit.push_async_callback(self._pool.close)
         self._exit.push_async_callback(self._accounts.close)
@@ -183,21 +185,24 @@ class Brody:
             started_at=datetime.now(UTC),
         )
         run = await self._begun(worker, wanted, any_time=at is None)
-        await self._read_accounts(worker, run, book, accounts, progress)
-        await worker.finish(run, progress)
+        if run.state != runs.COMPLETE:
+            await self._read_accounts(worker, run, book, accounts, progress)
+            await worker.finish(run, progress)
         brief = await self._brief(run.id)
+        self._delivered.add(run.id)
         return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
 
     async def _begun(self, worker: Worker, wanted: RunRecord, *, any_time: bool) -> RunRecord:
-        """Return the run to go on with: one like it that was stopped half-way, or a new one.
+        """Return the run to go on with: one like it whose process was stopped, or a new one.
 
         Other runs of the playbook that were stopped are brought to their end first, each with its own time.
         """
         async with self.ledger.read() as tx:
-            stopped = await runs.unfinished(tx, wanted.user_id, wanted.playbook)
+            stopped = await runs.undelivered(tx, wanted.user_id, wanted.playbook)
+        stopped = [run for run in stopped if run.id not in self._delivered]
         chosen = next((run for run in stopped if _alike(run, wanted, any_time)), None)
         for run in stopped:
-            if run is not chosen:
+            if run is not chosen and run.state != runs.COMPLETE:
                 await self._working(worker, run, [])
                 await worker.finish(run, _silent)
         if chosen is None:
@@ -222,6 +227,12 @@ class Brody:
         if len(problems) - len(accounts.problems) == len(run.accounts):
             await self._failed(run, problems)
         await self._working(worker, run, [p.as_json() for p in problems])
+
+    async def _deliver(self) -> None:
+        """Note, at the very end, which briefs the caller has got: a process killed before gives them again."""
+        if self._delivered:
+            async with self.ledger.write() as tx:
+                await runs.deliver(tx, self._delivered)
 
     async def _failed(self, run: RunRecord, problems: list[Problem]) -> None:
         async with self.ledger.write() as tx:
@@ -266,5 +277,9 @@ def _alike(run: RunRecord, wanted: RunRecord, any_time: bool) -> bool:
     """Say whether a stopped run is the one that is wanted now."""
     same = (run.timezone, run.dry_run, run.accounts) == (wanted.timezone, wanted.dry_run, wanted.accounts)
     if any_time:
-        return same and run.now.astimezone(run.zone).date() == wanted.now.astimezone(wanted.zone).date()
+        return (
+            same
+            and run.state != runs.COMPLETE
+            and run.now.astimezone(run.zone).date() == wanted.now.astimezone(wanted.zone).date()
+        )
     return same and run.now == wanted.now

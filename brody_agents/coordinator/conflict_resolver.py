@@ -116,8 +116,11 @@ def contradiction(action: ActionRecord, scene: Scene) -> Ruling | None:
         return None
     for other in scene.clashing(action):
         if other.kind == action.kind and other.arguments["uid"] == action.arguments["uid"]:
-            if action.arguments.get("sequence", 0) > other.arguments.get("sequence", 0):
+            newer = action.arguments.get("sequence", 0) - other.arguments.get("sequence", 0)
+            if newer > 0:
                 return _supersede(action, other, "newer_invitation", "The organizer has changed the invitation since.")
+            if newer < 0:
+                return _outdated(action, other)
             if other.arguments["answer"] != action.arguments["answer"]:
                 return _ask(action, other, "contradiction", "opposite_answers", "Two answers contradict each other.")
     return None
@@ -317,6 +320,19 @@ def _supersede(action: ActionRecord, other: ActionRecord, rule: str, why: str) -
         why=f"{why} The earlier proposal is dropped.",
         otherwise="The earlier proposal would have stood beside the new one.",
         supersedes=True,
+    )
+
+
+def _outdated(action: ActionRecord, other: ActionRecord) -> Ruling:
+    return Ruling(
+        kind="stale",
+        resource=action.claims[0].resource,
+        verdict="superseded",
+        rule="older_invitation",
+        state=ActionState.SUPERSEDED,
+        other=other.id,
+        why="The organizer has changed the invitation since; the answer to the newer one stands.",
+        otherwise="The old invitation would have been answered as well.",
     )
 
 

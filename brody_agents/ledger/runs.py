@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,7 @@ class RunRecord:
     accounts: list[str] = field(default_factory=list)
     started_at: datetime
     completed_at: datetime | None = None
+    delivered_at: datetime | None = None
     problems: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -50,11 +51,11 @@ async def start(tx: AsyncConnection, run: RunRecord) -> None:
     await tx.execute(table(Run).insert(), {name: getattr(run, name) for name in (*names, "problems")})
 
 
-async def unfinished(tx: AsyncConnection, user_id: str, playbook: str) -> list[RunRecord]:
-    """Return the runs of a playbook that neither completed nor were given up, newest first."""
+async def undelivered(tx: AsyncConnection, user_id: str, playbook: str) -> list[RunRecord]:
+    """Return the runs of a playbook whose process was stopped, before or after they were complete, newest first."""
     query = (
         select(table(Run))
-        .where(_R.user_id == user_id, _R.playbook == playbook, _R.state.in_((SYNCING, WORKING)))
+        .where(_R.user_id == user_id, _R.playbook == playbook, _R.state != FAILED, _R.delivered_at.is_(None))
         .order_by(_R.started_at.desc())
     )
     return [_record(dict(row)) for row in (await tx.execute(query)).mappings()]
@@ -81,6 +82,20 @@ async def complete(tx: AsyncConnection, run_id: str) -> None:
     """Latch a run as complete."""
     done = update(table(Run)).where(_R.id == run_id, _R.state == WORKING)
     await tx.execute(done.values(state=COMPLETE, completed_at=datetime.now(UTC)))
+
+
+async def deliver(tx: AsyncConnection, run_ids: Collection[str]) -> None:
+    """Note that the briefs of runs were delivered."""
+    ids = list(run_ids)
+    await tx.execute(update(table(Run)).where(_R.id.in_(ids)).values(delivered_at=datetime.now(UTC)))
+
+
+async def of_the_day(tx: AsyncConnection, run: RunRecord) -> list[str]:
+    """Return the ids of the user's runs on the same day in the run's zone, this one included."""
+    midnight = run.now.astimezone(run.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow = (midnight + timedelta(days=1)).replace(hour=0)
+    query = select(_R.id).where(_R.user_id == run.user_id, _R.now >= midnight, _R.now < tomorrow)
+    return list((await tx.execute(query)).scalars())
 
 
 def new_id() -> str:

@@ -287,6 +287,8 @@ class Run(Row, table=True):
     accounts: list[str] | None = _json()
     started_at: datetime = _time(nullable=False)
     completed_at: datetime | None = _time()
+    delivered_at: datetime | None = _time()
+    """When the process that ran it ended in order; a brief that was not delivered is given again."""
     brief: SealedBytes | None = _sealed()
     problems: list[dict[str, Any]] | None = _json()
 

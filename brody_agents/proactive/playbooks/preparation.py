@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from brody_agents.context import Context
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.items import MailHead, TaskItem
-from brody_agents.ledger import actions
+from brody_agents.ledger import actions, runs
 from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
@@ -123,10 +123,11 @@ def _event(event: Event, meeting: dict[str, Any]) -> BriefEvent:
 
 
 async def _conflicts(ledger: Ledger, run: RunRecord) -> list[BriefConflict]:
-    """Return the verdicts of this run, each once."""
+    """Return what was found in this run, and the verdicts on the actions of all runs of the day, each once."""
     v = table(Verdict).c
     async with ledger.read() as tx:
-        found = await actions.verdicts(tx, ledger.vault, v.user_id == run.user_id, v.run_id == run.id)
+        today = and_(v.run_id.in_(await runs.of_the_day(tx, run)), v.action_id.is_not(None))
+        found = await actions.verdicts(tx, ledger.vault, v.user_id == run.user_id, or_(v.run_id == run.id, today))
     return [_conflict(verdict) for verdict in sorted(found, key=lambda f: (f.kind != "slot", f.resource, f.id))]
 
 
@@ -180,11 +181,11 @@ def _proposal_order(action: ActionRecord) -> tuple[int, str, str]:
 
 async def _notices(ledger: Ledger, run: RunRecord) -> list[BriefNotice]:
     n = table(Note).c
-    query = select(n.text, n.level).where(n.user_id == run.user_id, n.run_id == run.id).order_by(n.level.desc(), n.id)
     d = table(DeadLetter).c
     failed = select(func.count()).where(d.run_id == run.id, d.message_id.is_not(None), d.replayed_at.is_(None))
     async with ledger.read() as tx:
-        rows = list(await tx.execute(query))
+        today = (n.user_id == run.user_id, n.run_id.in_(await runs.of_the_day(tx, run)))
+        rows = list(await tx.execute(select(n.text, n.level).where(*today).order_by(n.level.desc(), n.id)))
         letters = (await tx.execute(failed)).scalar_one()
     notices = [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]
     if letters:

@@ -282,6 +282,7 @@ def upgrade() -> None:
         sa.Column("accounts", sa.JSON(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("brief", sa.LargeBinary(), nullable=True),
         sa.Column("problems", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
