@@ -122,12 +122,23 @@ class Proposal:
     provenance: Provenance
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """An agent's own proposals that no longer make sense: those of a kind with all of these arguments."""
+
+    kind: str
+    matching: dict[str, Any]
+    why: str
+    because: AgentMessage
+
+
 @dataclass(slots=True)
 class Outcome:
     """All that a handler put out."""
 
     messages: list[AgentMessage] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
+    withdrawals: list[Withdrawal] = field(default_factory=list)
     updates: dict[str, ContextUpdate] = field(default_factory=dict)
     writes: list[Callable[[Any], Awaitable[None]]] = field(default_factory=list)
     """Writes to the ledger's own rows, run in the turn's transaction; for the coordinator's handlers only."""
@@ -270,6 +281,15 @@ class Context:
         action.checked()
         self.outcome.proposals.append(Proposal(action, self._cause(because), self._provenance(because)))
         return action
+
+    def withdraw(
+        self, kind: str, matching: dict[str, Any], *, why: str, because: Payload | AgentMessage | None = None
+    ) -> None:
+        """Take back this agent's own proposals of a kind that still wait and have all of these arguments.
+
+        ``why`` says what happened in the world since, in a sentence for the person.
+        """
+        self.outcome.withdrawals.append(Withdrawal(kind, matching, why, self._cause(because)))
 
     async def recall(self, key: str, default: Any = None) -> Any:
         """Return a shared value of this user, or ``default``; what was remembered in this handler is seen."""

@@ -38,6 +38,8 @@ class CalendarAgent(BrodyAgent):
         request = invites.in_zone(request, ctx.timezone)
         known, slots = await ctx.calendar.find(request.uid), await _slots(request, ctx)
         decision = invites.screened(request, known, own, over=not slots)
+        if gone := invites.answers_gone(request):
+            ctx.withdraw("calendar.respond", gone, why="The organizer has cancelled the meeting.")
         if isinstance(decision, invites.Tell):
             _notify(decision.text, request, ctx)
         elif isinstance(decision, invites.Remove):

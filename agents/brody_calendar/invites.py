@@ -78,6 +78,14 @@ def screened(
     return _cancelled(request, mine) if request.method == "CANCEL" else _answered(request, mine, own)
 
 
+def answers_gone(request: MeetingRequest) -> dict[str, str]:
+    """Return what the answers have in common that a cancellation makes void; nothing if it is not the organizer's."""
+    if request.method != "CANCEL" or request.sender.lower() != request.organizer.lower():
+        return {}
+    occurrence = {"recurrence_id": request.recurrence_id} if request.recurrence_id else {}
+    return {"uid": request.uid, "organizer": request.organizer} | occurrence
+
+
 def component(known: Sequence[Event], recurrence_id: str | None) -> Event | None:
     """Return the component that a request is about: the exception, else the master of its series."""
     by_recurrence = {event.recurrence_id: event for event in known}

@@ -37,9 +37,12 @@ class EmailAgent(BrodyAgent):
         """Pass over all threads and propose answers to what needs one."""
         heads = await ctx.mail.heads()
         found = await _scan(ctx, heads)
+        threads = {head.id: head for head in heads}
         for classified in found.changed:
             ctx.tell("coordinator", classified)
-        threads = {head.id: head for head in heads}
+            if threads[classified.email_id].reply_state == "owed" != classified.reply_state:
+                why = classified.reasons[-1] if classified.reasons else "Nobody waits for this answer any more."
+                ctx.withdraw("mail.draft", {"email_id": classified.email_id}, why=why)
         said = {classified.email_id: classified.thread_id for classified in found.changed}
         mails = await ctx.mail.get(found.to_answer)
         drafts: list[Draft] = await ctx.compute(draft_answers, mails, found.about)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import CATALOGUE, ActionState, Claim
 from brody_agents.arguments import SourceRef, TaskCreate
 from brody_agents.communication.message_protocol import stable_id
+from brody_agents.context import Withdrawal
 from brody_agents.ledger import actions as ledger_actions
 from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import table
@@ -205,6 +206,18 @@ class ConflictResolver:
         await ledger_actions.add_verdicts(tx, self._vault, verdicts)
         return new
 
+    async def withdraw(self, tx: AsyncConnection, withdrawals: Sequence[tuple[str, Withdrawal]]) -> None:
+        """Supersede the waiting proposals that their own agents, given by name, take back."""
+        verdicts: list[VerdictRecord] = []
+        for agent, w in withdrawals:
+            a = table(Action).c
+            mine = (a.user_id == w.because.user_id, a.kind == w.kind, a.proposed_by == agent, a.state.in_(_WAITING))
+            waiting = await ledger_actions.load(tx, self._vault, *mine, limit=5000)
+            gone = [p for p in waiting if w.matching.items() <= p.arguments.items()]
+            await ledger_actions.move(tx, self._vault, [p.moved(ActionState.SUPERSEDED, w.why) for p in gone])
+            verdicts += [_withdrawn(p, w) for p in gone]
+        await ledger_actions.add_verdicts(tx, self._vault, verdicts)
+
     def _ruled(self, proposal: ActionRecord, scene: Scene) -> tuple[ActionRecord, Ruling | None]:
         for rule in self._rules:
             ruling = rule(proposal, scene)
@@ -349,6 +362,27 @@ def _ask(
         why=f"{why} You decide.",
         otherwise=f"{action.kind} would have gone the usual way.",
         options=options or ("Keep the earlier one", "Take this one instead", "Drop both"),
+    )
+
+
+_WAITING = sorted({ActionState.PROPOSED, ActionState.AWAITING_APPROVAL})
+
+
+def _withdrawn(action: ActionRecord, withdrawal: Withdrawal) -> VerdictRecord:
+    return VerdictRecord(
+        id=stable_id("verdict", action.id, "withdrawn", withdrawal.because.id),
+        user_id=action.user_id,
+        run_id=withdrawal.because.run_id,
+        action_id=action.id,
+        kind="thread" if action.kind.startswith("mail.") else "stale",
+        resource=f"{action.user_id}/action/{action.id}",
+        verdict="superseded",
+        rule="withdrawn",
+        parties=[{"id": action.id, "title": _title(action), "by": action.proposed_by}],
+        why=withdrawal.why,
+        otherwise="The proposal would still wait for you.",
+        options=[],
+        created_at=datetime.now(UTC),
     )
 
 

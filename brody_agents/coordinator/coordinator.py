@@ -250,6 +250,7 @@ class Coordinator:
         turn = Turn()
         async with self._ledger.write() as tx:
             await self._settle_context(tx, finished, turn)
+            await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
             turn.outgoing = await backlog.write(tx, [m for f in turn.settled for m in f.outcome.messages])

@@ -103,5 +103,11 @@ async def test_a_user_who_is_unknown_is_made_once_however_many_ask(kept: Ledger,
     await again.ensure_users({"new"})
     assert again.vault.open("new", sealed) == "kept"
     async with again.read() as tx:
-        assert sorted((await tx.execute(select(table(User).c.id))).scalars()) == ["ada", "me", "new", "only-0", "only-1"]
+        assert sorted((await tx.execute(select(table(User).c.id))).scalars()) == [
+            "ada",
+            "me",
+            "new",
+            "only-0",
+            "only-1",
+        ]
     await again.close()

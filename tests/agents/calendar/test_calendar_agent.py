@@ -149,6 +149,17 @@ async def test_invitations_are_answered_by_what_the_calendar_holds(tmp_path: Pat
     assert ["mallory@elsewhere.example" in notice.text for notice in brief.notices] == [True]
 
 
+async def test_cancelled_invitation_takes_its_answer_back_and_a_forged_one_does_not(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.invite(entry("one", "31T1000", "31T1100", ASKED))
+    world.invite(entry("two", "31T1200", "31T1300", ASKED))
+    assert answers(await world.run()).keys() == {"one", "two"}
+    forged = "ORGANIZER:mailto:mallory@evil.example\nSEQUENCE:5\n"
+    world.invite(entry("one", "31T1000", "31T1100", forged), method="CANCEL", sender="mallory@evil.example")
+    world.invite(entry("two", "31T1200", "31T1300", ASKED + "SEQUENCE:1\n"), method="CANCEL")
+    assert answers(await world.run()).keys() == {"one"}
+
+
 async def test_forged_cancellation_changes_nothing_and_that_of_the_organizer_is_proposed(tmp_path: Path) -> None:
     world = World(tmp_path, entry("one", "31T1000", "31T1100", ACCEPTED), entry("two", "31T1200", "31T1300", ACCEPTED))
     mallory = "mallory@elsewhere.example"

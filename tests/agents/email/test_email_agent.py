@@ -230,6 +230,27 @@ async def test_an_answer_that_arrives_later_settles_the_thread(tmp_path: Path) -
     assert (settled.category, settled.reply_state) == ("fyi", "answered")
 
 
+async def test_a_draft_is_withdrawn_when_the_user_answers_elsewhere(tmp_path: Path) -> None:
+    """A newer mail of the user outranks the older plan."""
+    seen: list[Any] = []
+    async with office(tmp_path, seen) as brody:
+        first = await brody.run("inbox-scan", user_id="me", now=NOW, timezone="Europe/Berlin")
+        draft = next(p for p in first.proposals if p.kind == "mail.draft")
+        asked = next(mail for mail in first.mail if mail.id == draft.arguments["email_id"])
+        answer = eml(
+            "Yes.", sender=MIRA, to=asked.sender, Subject=f"Re: {asked.subject}", Message_ID="<by-phone@n>",
+            In_Reply_To=f"<{asked.message_id}>", Date="Thu, 05 Mar 2026 09:00:00 +0100",
+        )  # fmt: skip
+        (tmp_path / "mail" / "sent" / "by-phone.eml").write_text(answer, "utf-8")
+        second = await brody.run("inbox-scan", user_id="me", now=NOW, timezone="Europe/Berlin")
+        action = await brody.actions.show(draft.id)
+        (verdict,) = await brody.actions.verdicts(draft.id)
+    assert draft.id not in [p.id for p in second.proposals]
+    assert action.state == "superseded"
+    assert (verdict.rule, verdict.kind) == ("withdrawn", "thread")
+    assert "You answered" in verdict.why
+
+
 async def test_the_users_rules_are_shared_context(tmp_path: Path) -> None:
     class Settings(BrodyAgent):
         @handles

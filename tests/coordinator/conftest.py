@@ -1,0 +1,41 @@
+"""Places to work at: a home on each bus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from brody_agents.communication.bus.embedded import socket_of
+from brody_agents.settings import Settings
+from tests.conftest import BUSES
+from tests.coordinator.kit import Place, Server
+
+
+def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
+    if name == "memory":
+        return Place(home, settings.model_copy(update={"redis_url": "memory:"}), Server(name, None, ""))
+    if name == "valkey":
+        return Place(home, settings, Server(name, socket_of(home), "brody"))
+    socket = request.getfixturevalue("redis_server")
+    return Place(
+        home, settings.model_copy(update={"redis_url": f"unix://{socket}"}), Server(name, socket, f"brody:{home}")
+    )
+
+
+@pytest.fixture(params=BUSES)
+def place(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
+    """Return a new home on each bus in turn."""
+    return _place(request.param, home, settings, request)
+
+
+@pytest.fixture(params=BUSES[1:])
+def served(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
+    """Return a new home on each server in turn."""
+    return _place(request.param, home, settings, request)
+
+
+@pytest.fixture
+def quick(home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
+    """Return a new home on the in-memory bus."""
+    return _place("memory", home, settings, request)

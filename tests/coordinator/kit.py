@@ -1,0 +1,84 @@
+"""Agents, messages and a look at the bus, for the tests of the turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from brody_agents import AgentMessage, Brody, BrodyAgent, Context, Payload, handles
+from brody_agents.communication.bus.base import PARTITIONS, partition_of
+from brody_agents.communication.message_protocol import new_context
+from brody_agents.settings import Settings
+
+Open = Callable[..., Brody]
+
+
+class Note(Payload, message_type="note"):
+    """Something to handle."""
+
+    text: str = ""
+    n: int = 0
+
+
+class Unheard(Payload, message_type="unheard"):
+    """Something that nobody handles."""
+
+
+def note(recipient: str = "recorder", text: str = "", user: str = "me", n: int = 0, **envelope: Any) -> AgentMessage:
+    """Return a note."""
+    payload = Note(text=text, n=n)
+    return AgentMessage(sender="x", recipient=recipient, payload=payload, context=new_context(user), **envelope)
+
+
+class Recorder(BrodyAgent):
+    """Remember what was handled, in order."""
+
+    def __init__(self, name: str = "recorder") -> None:
+        super().__init__(name)
+        self.seen: list[str] = []
+        self.messages: list[AgentMessage] = []
+
+    @handles
+    async def on_note(self, message: Note, ctx: Context) -> None:
+        """Write the text down."""
+        self.seen.append(message.text)
+        self.messages.append(ctx.message)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server of a bus and where a home's streams are on it."""
+
+    name: str
+    socket: Path | None
+    prefix: str
+
+    def client(self) -> Redis:
+        """Connect as a stranger would."""
+        return Redis(unix_socket_path=str(self.socket))
+
+    def stream(self, user_id: str) -> str:
+        """Return the stream of a user's partition."""
+        return f"{self.prefix}:{{{partition_of(user_id)}}}:messages"
+
+    async def lengths(self, client: Redis) -> list[int]:
+        """Return the lengths of all streams."""
+        streams = [f"{self.prefix}:{{{n}}}:messages" for n in range(PARTITIONS)]
+        return [await client.xlen(stream) for stream in streams]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home and the bus that it works on."""
+
+    home: Path | None
+    settings: Settings
+    server: Server
+
+    def brody(self, *agents: BrodyAgent, **options: Any) -> Brody:
+        """Return a ``Brody`` with these agents."""
+        return Brody(home=self.home, agents=agents, settings=self.settings, **options)
