@@ -24,6 +24,7 @@ from brody_agents.coordinator.executor import Executor
 from brody_agents.coordinator.intake import Intake
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.progress import RunBook
+from brody_agents.errors import BusUnavailable
 from brody_agents.home import HomeLock
 from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.actions import Actions
@@ -77,6 +78,8 @@ class Worker:
         self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
         bus.on_failover = self._bus_lost
         await self._load()
+        with suppress(BusUnavailable):
+            await self.shared.restore()
         self._tasks = [self._task(self._coordinator.run()), self._task(self._executor.run())]
 
     async def stop(self) -> None:

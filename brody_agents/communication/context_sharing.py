@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from brody_agents.ledger.ledger import Ledger
 
 Read = tuple[Any, int, Provenance]
+Copies = dict[str, tuple[bytes | None, int | None]]
+"""Live copies by key: the bytes (``None`` to drop it) and the milliseconds to live."""
+
 NOTHING: Read = (None, 0, Provenance(origin=Origin.SELF))
 
 
@@ -52,6 +55,24 @@ class SharedValues:
             now = datetime.now(UTC)
             return {key: value for key, value, until in rows if value is not None and (not until or until > now)}
 
+    async def restore(self) -> None:
+        """Make all live copies what the ledger has: a worker that was killed may have left older ones."""
+        from sqlalchemy import select
+
+        from brody_agents.ledger.statements import table
+        from brody_agents.ledger.tables import ContextValue
+
+        async with self._ledger.read() as tx:
+            rows = list((await tx.execute(select(table(ContextValue)))).mappings())
+        now = datetime.now(UTC)
+        users: dict[str, Copies] = {}
+        for row in rows:
+            left = None if row["expires_at"] is None else int((row["expires_at"] - now).total_seconds() * 1000)
+            copy = orjson.dumps([row["value"], row["version"], row["provenance"]])
+            users.setdefault(row["user_id"], {})[row["key"]] = (None, None) if (left or 1) <= 0 else (copy, left)
+        for user_id, values in users.items():
+            await self._bus.set_shared(user_id, values)
+
     async def settle(self, tx: AsyncConnection, outcomes: Sequence[tuple[str, str, Outcome]]) -> list[bool]:
         """Compare and set, in the turn's transaction; return for each (user, agent, outcome) whether it won.
 
@@ -78,7 +99,7 @@ class SharedValues:
 
     async def follow(self, updates: Iterable[tuple[str, ContextUpdate]]) -> None:
         """Let the live copies follow what was committed."""
-        users: dict[str, dict[str, tuple[bytes | None, int | None]]] = {}
+        users: dict[str, Copies] = {}
         for user_id, u in updates:
             label = u.provenance.model_dump(mode="json")
             milliseconds = int(u.expires_in.total_seconds() * 1000) if u.expires_in else None

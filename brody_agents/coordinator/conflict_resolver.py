@@ -94,7 +94,7 @@ def same_task(action: ActionRecord, scene: Scene) -> Ruling | None:
             rule="same_task",
             state=ActionState.MERGED,
             other=best.id,
-            why=f"“{wanted.title}” and “{best.title}” ask for the same ({score:.0f} of 100 alike); both sources stay.",
+            why=_asked_twice(wanted.title, best.title, score),
             otherwise="The task would have stood twice on the list.",
             into_task=best.id if best.is_task else None,
         )
@@ -270,6 +270,12 @@ def _nearest(wanted: TaskCreate, user_id: str, scene: Scene) -> tuple[_Candidate
         if alike > score and _numbers(wanted.action) == _numbers(candidate.action):
             best, score = candidate, alike
     return best, score
+
+
+def _asked_twice(one: str, other: str, score: float) -> str:
+    if one == other:
+        return f"“{one}” is asked for twice; both sources stay."
+    return f"“{one}” and “{other}” ask for the same ({score:.0f} of 100 alike); both sources stay."
 
 
 def _each_has_its_own_word(one: str, other: str) -> bool:

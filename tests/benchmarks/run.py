@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -81,7 +82,7 @@ async def bus(folder: Path) -> tuple[str, str]:
             for _ in range(256):
                 pipeline.xadd("raw", {b"m": data})
             await pipeline.execute()
-            answer = await raw.xreadgroup("g", "c", {"raw": ">"}, count=256)
+            answer: Any = await raw.xreadgroup("g", "c", {"raw": ">"}, count=256)
             found = next(iter(answer.values()))[0] if isinstance(answer, dict) else answer[0][1]
             await raw.xack("raw", "g", *[i for i, _ in found])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from brody_agents.communication.bus.base import PARTITIONS, partition_of
 from brody_agents.communication.message_protocol import new_context
 from brody_agents.settings import Settings
 
-Open = Callable[..., Brody]
 
 
 class Note(Payload, message_type="note"):

@@ -1,4 +1,4 @@
-"""The kit of the crash tests: run the command line in a process of its own that kills itself at a commit.
+"""The kit of the crash tests: run the command line in a process of its own that kills itself where it is told to.
 
 Each run is a real process, forked from a server that has imported the package once, so that a test of many crashes
 takes seconds. What the process writes goes to files; how it ended is its exit code (``-9`` for SIGKILL).
@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 DAY = ("--user", "mira", "--tz", "Europe/Berlin", "--now", "2026-10-26T07:30:00+01:00")
@@ -27,15 +28,23 @@ _IMPORTED_ONCE = [
 ]
 
 
+Place = Literal["before commit", "after commit", "publish", "set_shared", "acknowledge"]
+"""Where a process can kill itself: at a commit of the ledger, or when it calls this method of the bus."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """Where a process kills itself: at the ``commit``-th commit, before it or just after it."""
+    """When a process kills itself: at a place, the ``number``-th time that it comes there."""
 
-    commit: int
-    after: bool = False
+    place: Place
+    number: int
 
     def __str__(self) -> str:
-        return f"{'after' if self.after else 'before'} commit {self.commit}"
+        return f"{self.place} {self.number}"
+
+
+Counter = tuple[Place, Any]
+"""A place, and the shared number that counts the visits to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +65,11 @@ class Ended:
 
 @dataclass(slots=True)
 class Run:
-    """A process under way; ``commits`` is where it counts its commits."""
+    """A process under way."""
 
     process: BaseProcess
     folder: Path
     name: str
-    commits: Any = field(default=None)
 
     def wait(self, seconds: float = 60) -> Ended:
         """Wait for its end; kill it and fail when it takes too long."""
@@ -89,11 +97,11 @@ class Kit:
     environment: Mapping[str, str] = field(default_factory=dict)
     started: list[Run] = field(default_factory=list)
 
-    def start(self, *arguments: str | Path, crash: Crash | None = None, commits: Any = None) -> Run:
+    def start(self, *arguments: str | Path, crash: Crash | None = None, counter: Counter | None = None) -> Run:
         """Start ``brody`` with these arguments."""
         name = f"{len(self.started)}"
         words = [str(argument) for argument in arguments]
-        work = (words, str(self.folder / name), dict(self.environment), crash, commits)
+        work = (words, str(self.folder / name), dict(self.environment), crash, counter)
         process = _processes().Process(target=_brody, args=work)
         process.start()
         run = Run(process, self.folder, name)
@@ -104,11 +112,11 @@ class Kit:
         """Run ``brody`` with these arguments to its end."""
         return self.start(*arguments, crash=crash).wait()
 
-    def counted(self, *arguments: str | Path) -> tuple[Ended, int]:
-        """Run ``brody`` to its end and return how many commits it made."""
-        commits = _processes().Value("i", 0)
-        ended = self.start(*arguments, commits=commits).wait()
-        return ended, commits.value
+    def counted(self, place: Place, *arguments: str | Path) -> tuple[Ended, int]:
+        """Run ``brody`` to its end and return how often it came to a place."""
+        visits = _processes().Value("i", 0)
+        ended = self.start(*arguments, counter=(place, visits)).wait()
+        return ended, visits.value
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -160,54 +168,62 @@ def _processes() -> multiprocessing.context.ForkServerContext:
 
 
 def _brody(
-    arguments: Sequence[str], output: str, environment: Mapping[str, str], crash: Crash | None, commits: Any
+    arguments: Sequence[str], output: str, environment: Mapping[str, str], crash: Crash | None, counter: Counter | None
 ) -> None:
     for descriptor, ending in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}.{ending}", os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     os.environ.update(environment)
     if crash is not None:
-        _at_commits(_killer(crash), crash.after)
-    if commits is not None:
-        _at_commits(lambda number: setattr(commits, "value", number), after=False)
+        _whenever(crash.place, _killed(crash))
+    if counter is not None:
+        place, visits = counter
+        _whenever(place, lambda number: setattr(visits, "value", number))
     from brody_agents.cli import app
 
     app(arguments)
 
 
-def _killer(crash: Crash) -> Callable[[int], None]:
+def _killed(crash: Crash) -> Callable[[int], None]:
     def act(number: int) -> None:
-        if number == crash.commit:
+        if number == crash.number:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return act
 
 
-def _at_commits(act: Callable[[int], None], after: bool) -> None:
-    """Have ``act`` called at every commit with its number, before it or after it."""
+def _whenever(place: Place, act: Callable[[int], None]) -> None:
+    """Have ``act`` called with 1, 2, 3 … whenever the process comes to a place."""
+    numbers = count(1)
+    if place in ("before commit", "after commit"):
+        _at_commits(lambda: act(next(numbers)), place == "after commit")
+        return
+    from brody_agents.communication.bus.redis_streams import RedisStreamsBus
+
+    method = getattr(RedisStreamsBus, place)
+
+    async def noticed(*arguments: Any) -> Any:
+        act(next(numbers))
+        return await method(*arguments)
+
+    setattr(RedisStreamsBus, place, noticed)
+
+
+def _at_commits(act: Callable[[], None], after: bool) -> None:
     from sqlalchemy import Engine, event
 
-    number, committing = 0, False
+    committing = False
 
     def on_commit(connection: object) -> None:
-        nonlocal number, committing
-        number, committing = number + 1, True
+        nonlocal committing
+        committing = True
         if not after:
-            act(number)
+            act()
 
-    def on_checkin(*_: object) -> None:
+    def on_checkin(*_: object) -> None:  # the first thing that is heard after a commit: its connection is given back
         nonlocal committing
         if committing and after:
-            act(number)
+            act()
         committing = False
 
     event.listen(Engine, "commit", on_commit)
     event.listen(Engine, "checkin", on_checkin)
-
-
-@contextmanager
-def leaving_nothing(kit: Kit) -> Iterator[Kit]:
-    """Kill what a test leaves."""
-    try:
-        yield kit
-    finally:
-        kit.close()

@@ -69,7 +69,7 @@ async def test_a_handler_of_a_list_gets_batches(settings: Settings) -> None:
     """One user's messages of one type come together, never more than 256."""
 
     class Batcher(BrodyAgent):
-        sizes: list[int] = []  # noqa: RUF012
+        sizes: list[int] = []
 
         @handles
         async def on_questions(self, questions: list[Question], ctx: Context) -> None:

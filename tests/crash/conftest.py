@@ -1,0 +1,27 @@
+"""What the crash tests share: the kit, and the run that nothing disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.kit import Kit, demo, lasting, ledger
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Iterator[Kit]:
+    """Return a kit that leaves no process behind."""
+    kit = Kit(tmp_path)
+    yield kit
+    kit.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Return what a run over the sample day gives that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    kit = Kit(folder)
+    ended, commits = kit.counted("before commit", *demo(folder / "home"))
+    return Undisturbed(lasting(ended.brief), ledger(folder / "home"), commits)
