@@ -29,7 +29,7 @@ from brody_agents.proactive.playbooks import Playbook, playbook
 from brody_agents.proactive.playbooks.brief import Brief, Timing
 from brody_agents.proactive.watchers import Watcher
 from brody_agents.registry import PluginFailure, Registry
-from brody_agents.settings import Settings
+from brody_agents.settings import Settings, settings_from_environment
 from brody_agents.worker import Worker
 
 Progress = Callable[[str, int, int | None], None]
@@ -57,7 +57,7 @@ class Brody:
         models: Mapping[str, Any] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = settings or settings_from_environment()
         self.registry = Registry.of(agents)
         self.models = dict(models or {})
         self._home = None if home is None else prepare_home(home)

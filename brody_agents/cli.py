@@ -51,7 +51,7 @@ def run(
     now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
     home: Home = DEFAULT_HOME,
     json: Json = False,
-    dry_run: Annotated[bool, typer.Option(help="Only record what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only record what would be done.")] = False,
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
@@ -61,7 +61,7 @@ def run(
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option(help="Keep nothing: use a new home and remove it.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Keep nothing: use a new home and remove it.")] = False,
     home: Annotated[Path | None, typer.Option(help="Keep the state here.")] = None,
     json: Json = False,
 ) -> None:
@@ -123,7 +123,7 @@ def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
 def letters_list(
     home: Home = DEFAULT_HOME,
     user: User = None,
-    replayed: Annotated[bool, typer.Option(help="Also those that were replayed.")] = False,
+    replayed: Annotated[bool, typer.Option("--replayed", help="Also those that were replayed.")] = False,
     json: Json = False,
 ) -> None:
     """List dead letters, newest first."""

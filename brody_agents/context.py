@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from brody_agents.action import AgentAction
@@ -21,6 +22,7 @@ from brody_agents.communication.message_protocol import (
     Payload,
     Priority,
     Provenance,
+    encode,
     new_context,
     stable_id,
 )
@@ -242,6 +244,7 @@ class Context:
 
         In a batch ``because`` names the payload (or message) that it comes from; the id is derived from that one,
         so that the same cause gives the same message. Without it the message carries the provenance of all.
+        Raises ``ProtocolError`` for what cannot be sent.
         """
         cause = self._cause(because)
         message = AgentMessage(
@@ -258,6 +261,7 @@ class Context:
             not_before=not_before,
             provenance={"": self._provenance(because)},
         )
+        encode(message)
         self.outcome.messages.append(message)
         return message.id
 
@@ -289,6 +293,7 @@ class Context:
 
         ``why`` says what happened in the world since, in a sentence for the person.
         """
+        orjson.dumps([kind, why])  # raises here, not in the turn's transaction
         self.outcome.withdrawals.append(Withdrawal(kind, matching, why, self._cause(because)))
 
     async def recall(self, key: str, default: Any = None) -> Any:
@@ -306,7 +311,11 @@ class Context:
         """Share a JSON value with the user's other agents when the turn commits.
 
         It is compared and set: if somebody changed the key after this handler read it, the handler runs again.
+        Raises ``TypeError`` for a value that has no JSON form, ``ValueError`` for a ``ttl`` that is not positive.
         """
+        if ttl is not None and ttl <= timedelta():
+            raise ValueError(f"ttl={ttl} is no time to live")
+        value = orjson.loads(orjson.dumps({key: value}))[key]
         if key not in self._versions:
             self._versions[key] = (await self._shared.read(key))[1]
         expected = self._versions[key]  # the version first read: what changed since then is a lost race

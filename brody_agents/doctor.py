@@ -17,7 +17,7 @@ from brody_agents.integrations.sources import open_source
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Cursor
 from brody_agents.proactive.accounts import zone_named
-from brody_agents.settings import Settings
+from brody_agents.settings import Settings, settings_from_environment
 
 _ENOUGH = 100 * 1024 * 1024
 
@@ -34,7 +34,7 @@ class Finding:
 
 async def examine(home: Path, accounts: Mapping[str, Any]) -> list[Finding]:
     """Return the findings: time zone, home, ledger, bus, agents and accounts."""
-    settings = Settings()
+    settings = settings_from_environment()
     findings = [_zone(settings)]
     try:
         async with Brody(home=home, settings=settings.model_copy(update={"lock_timeout": 0.0})) as brody:

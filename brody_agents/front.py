@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from brody_agents.action import ActionState
 from brody_agents.brody import Brody
+from brody_agents.errors import ConfigurationError
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
-from brody_agents.settings import Settings
+from brody_agents.settings import settings_from_environment
 
 DEMO_USER = "mira"
 DEMO_ZONE = "Europe/Berlin"
@@ -32,7 +34,7 @@ _err = Console(stderr=True)
 
 def show_logs() -> None:
     """Send logs to standard error, from the level that is set."""
-    logging.basicConfig(level=Settings().log_level.upper(), format="brody: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=settings_from_environment().log_level, format="brody: %(message)s", stream=sys.stderr)
 
 
 async def run_playbook(
@@ -147,7 +149,9 @@ async def show_run(home: Path, run_id: str, *, json: bool) -> None:
 
 
 async def list_actions(home: Path, user: str | None, state: str | None, run_id: str | None, *, json: bool) -> None:
-    """Print actions."""
+    """Print actions; raise ``ConfigurationError`` for a state that there is none of."""
+    if state is not None and state not in list(ActionState):
+        raise ConfigurationError(f"There is no state {state!r}.", f"Use one of: {', '.join(ActionState)}.")
     async with Brody(home=home, agents=[]) as brody:
         found = await brody.actions.list(user, state=state, run_id=run_id)
     if json:

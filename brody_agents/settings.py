@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from brody_agents.errors import ConfigurationError
+
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
 
 
 class Settings(BaseSettings):
@@ -21,7 +26,18 @@ class Settings(BaseSettings):
     """Processes for parsing and features; 0 does it all in threads."""
     lock_timeout: float = 60.0
     """Seconds to wait for another process that works on the same home."""
-    log_level: str = "ERROR"
+    log_level: Level = "ERROR"
     """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""
     """The user's zone where none is given; empty for the system's."""
+
+
+def settings_from_environment() -> Settings:
+    """Return the settings; raise ``ConfigurationError`` that names the first variable with a wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = f"BRODY_{str(first['loc'][0]).upper()}"
+        what = f"{name} is {os.environ.get(name, first['input'])!r}: {first['msg']}."
+        raise ConfigurationError(what, "Set it right or unset it.") from error

@@ -84,8 +84,9 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop; what is under way stays in the ledger."""
-        for task in self._tasks:
-            task.cancel()
+        if self._tasks:
+            self._coordinator.stop()
+            self._executor.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()
@@ -145,19 +146,21 @@ class Worker:
 
     async def finish(self, run: RunRecord, progress: Callable[[str, int, int | None], None]) -> None:
         """Wait until a run is complete."""
-        reporter = asyncio.create_task(self._report(run.id, progress))
+        over = asyncio.Event()
+        reporter = asyncio.create_task(self._report(run.id, progress, over))
         try:
             await self._until(self._book.completion(run.id))
         finally:
-            reporter.cancel()
+            over.set()
             await asyncio.gather(reporter, return_exceptions=True)
 
-    async def _report(self, run_id: str, progress: Callable[[str, int, int | None], None]) -> None:
-        while True:
+    async def _report(self, run_id: str, progress: Callable[[str, int, int | None], None], over: asyncio.Event) -> None:
+        while not over.is_set():
             async with self._ledger.read() as tx:
                 closed, total = await messages.progress(tx, run_id)
             progress("agents at work", closed, total)
-            await asyncio.sleep(_LOOK)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _LOOK)
 
     # -- the parts --------------------------------------------------------------------------------------
 

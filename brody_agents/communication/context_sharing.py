@@ -7,7 +7,7 @@ transaction: whoever read an older version than the ledger has loses the race an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -102,7 +102,7 @@ class SharedValues:
         users: dict[str, Copies] = {}
         for user_id, u in updates:
             label = u.provenance.model_dump(mode="json")
-            milliseconds = int(u.expires_in.total_seconds() * 1000) if u.expires_in else None
+            milliseconds = max(1, u.expires_in // timedelta(milliseconds=1)) if u.expires_in else None
             users.setdefault(user_id, {})[u.key] = (orjson.dumps([u.value, u.expected + 1, label]), milliseconds)
         for user_id, values in users.items():
             await self._bus.set_shared(user_id, values)

@@ -57,6 +57,8 @@ class Turn:
 
     settled: list[Finished] = field(default_factory=list)
     lost: list[Finished] = field(default_factory=list)
+    shaken: list[Lane] = field(default_factory=list)
+    """Lanes that lost a race: whatever else they have made was made on top of what is void."""
     closed: list[str] = field(default_factory=list)
     outgoing: list[Stored] = field(default_factory=list)
     actions: list[ActionRecord] = field(default_factory=list)
@@ -92,15 +94,21 @@ class Coordinator:
         self._ready: list[Finished] = []
         self._something = asyncio.Event()
         self._reading: asyncio.Task[list[Entry]] | None = None
+        self._stopping = False
 
     async def run(self) -> None:
-        """Take turns until cancelled."""
+        """Take turns until ``stop``."""
         try:
             await self.outbox.fill(sweep=True)
-            while True:
+            while not self._stopping:
                 await self.turn()
         finally:
-            await self._stop()
+            await self._give_up()
+
+    def stop(self) -> None:
+        """End after the turn under way; handlers that still run are given up, the ledger has their messages."""
+        self._stopping = True
+        self.wake()
 
     async def turn(self) -> None:
         """Take one turn."""
@@ -210,14 +218,14 @@ class Coordinator:
         self.outbox.arrived(message.id, message.user_id)
         route = self._registry.route(message)
         agents = [name for name in route.agents if name not in done]
-        self._open[message.id] = OpenMessage(message, set(agents), [entry])
         if message.deadline is not None and message.deadline <= datetime.now(UTC):
             burials += [_burial(message, "expired", "Its deadline had passed.", agent=a) for a in agents or [""]]
             agents = []
         elif route.code and message.recipient not in done:
             burials.append(_burial(message, route.code, route.reason, agent=message.recipient))
+        self._open[message.id] = OpenMessage(message, set(agents), [entry])
         if not agents:
-            self._finish(Finished(NO_LANE, 0, [Delivery(message, "")]))
+            self._finish(Finished(NO_LANE, [Delivery(message, "")]))
         return [Delivery(message, name) for name in agents]
 
     def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
@@ -237,11 +245,9 @@ class Coordinator:
         self._something.set()
 
     def _take_ready(self) -> list[Finished]:
-        """Return the outcomes that are ready; void ones, which came after a lost race, go round again."""
+        """Return the outcomes that are ready."""
         ready, self._ready = self._ready, []
-        void = [f for f in ready if f.lane is not NO_LANE and f.epoch != f.lane.epoch]
-        self._repeat(void)
-        return [f for f in ready if f not in void]
+        return ready
 
     # -- the transaction ----------------------------------------------------------------------------
 
@@ -268,7 +274,7 @@ class Coordinator:
         """Sort out what was handled before, what lost a race on shared context, and what won."""
         done = await backlog.done(tx, {d.message.id for f in finished for d in f.deliveries})
         fresh = [f for f in finished if not all((d.message.id, d.agent) in done for d in f.deliveries)]
-        turn.settled = [Finished(f.lane, f.epoch, f.deliveries) for f in finished if f not in fresh]
+        turn.settled = [Finished(f.lane, f.deliveries) for f in finished if f not in fresh]
         won = await self._shared.settle(tx, [(_user(f), _agent(f), f.outcome) for f in fresh])
         for f, ok in zip(fresh, won, strict=True):
             if ok:
@@ -277,14 +283,15 @@ class Coordinator:
                 self._lose(f, turn)
 
     def _lose(self, finished: Finished, turn: Turn) -> None:
-        if all(finished.lane is not other.lane for other in turn.lost):
+        if finished.lane not in turn.shaken:
+            turn.shaken.append(finished.lane)
             for delivery in finished.deliveries:  # those behind the one that lost only have to wait for it
                 delivery.races += 1
         if finished.deliveries[0].races < ATTEMPTS:
             turn.lost.append(finished)
             return
         failure = Failure("context_conflict", f"Shared context changed under it {ATTEMPTS} times.")
-        turn.settled.append(Finished(finished.lane, finished.epoch, finished.deliveries, failure=failure))
+        turn.settled.append(Finished(finished.lane, finished.deliveries, failure=failure))
 
     async def _judged(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[ActionRecord]:
         """Judge all proposals; those about a mail get its account, since claims begin with it."""
@@ -361,7 +368,7 @@ class Coordinator:
                 self._open[d.message.id].waiting.discard(d.agent)
             if f.lane is not NO_LANE:
                 f.lane.settled(f)
-        self._repeat(turn.lost)
+        self._repeat(turn)
         entries = [e for i in turn.closed for e in self._open.pop(i).entries]
         self.outbox.closed(turn.closed)
         await self.outbox.publish(turn.outgoing)
@@ -377,22 +384,19 @@ class Coordinator:
         with suppress(BusUnavailable):  # the ledger has them; a stale live copy only costs its reader a race
             await self._shared.follow(updates)
 
-    def _repeat(self, lost: Sequence[Finished]) -> None:
-        lanes: defaultdict[int, list[Finished]] = defaultdict(list)
-        for f in lost:
-            lanes[id(f.lane)].append(f)
-        for group in lanes.values():
-            lane = group[0].lane
-            if group[0].epoch == lane.epoch:
-                lane.epoch += 1
-            lane.again(group)
+    def _repeat(self, turn: Turn) -> None:
+        """Have outcomes that lost a race made again, with those that were made on top of them."""
+        for lane in turn.shaken:
+            void = [f for f in (*turn.lost, *self._ready) if f.lane is lane]
+            self._ready = [f for f in self._ready if f.lane is not lane]
+            lane.again(void)
 
     async def _bury(self, burials: Sequence[Burial]) -> None:
         await self._ledger.ensure_users({b.user_id for b in burials})
         async with self._ledger.write() as tx:
             await bury(tx, self._ledger.vault, burials)
 
-    async def _stop(self) -> None:
+    async def _give_up(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)

@@ -49,16 +49,22 @@ class Executor:
         self._runs = runs
         self._publish = publish
         self._wanted = asyncio.Event()
+        self._stopping = False
 
     def wake(self) -> None:
         """Have it look now."""
         self._wanted.set()
 
+    def stop(self) -> None:
+        """End after the transaction under way."""
+        self._stopping = True
+        self.wake()
+
     async def run(self) -> None:
-        """Carry out actions until cancelled."""
-        while True:
+        """Carry out actions until ``stop``."""
+        while not self._stopping:
             self._wanted.clear()
-            while await self.carry_out():
+            while await self.carry_out() and not self._stopping:
                 pass
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), POLL)

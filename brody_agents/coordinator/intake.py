@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from brody_agents.communication.bus.base import BATCH
-from brody_agents.communication.message_protocol import AgentMessage
+from brody_agents.communication.message_protocol import AgentMessage, encode
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
@@ -24,7 +24,11 @@ class Intake:
         self._turn = asyncio.Lock()
 
     async def put(self, message: AgentMessage) -> None:
-        """Write a message; whoever comes while another transaction is under way shares the next one."""
+        """Write a message; whoever comes while another transaction is under way shares the next one.
+
+        Raises ``ProtocolError`` for what cannot be sent.
+        """
+        encode(message)  # whoever shares the transaction must not suffer for it
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, done))
         async with self._turn:

@@ -23,11 +23,15 @@ ATTEMPTS = 3
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """A message on its way to one agent; ``races`` counts how often its outcome lost one."""
+    """A message on its way to one agent; ``races`` counts how often its outcome lost one.
+
+    ``alone`` is set when the batch that it was in has failed.
+    """
 
     message: AgentMessage
     agent: str
     races: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,6 @@ class Finished:
     """Deliveries that were handled together, with their outcome or their failure."""
 
     lane: Lane
-    epoch: int
     deliveries: list[Delivery]
     outcome: Outcome = field(default_factory=Outcome)
     failure: Failure | None = None
@@ -65,12 +68,11 @@ class Lane:
     ) -> None:
         self.user_id = user_id
         self.agent = agent
-        self.epoch = 0
-        """Grows when a race is lost: what was handled on top of the lost outcome is void."""
         self._values = values
         self._make_context = make_context
         self._finish = finish
         self._queue: deque[Delivery] = deque()
+        self._current: list[Delivery] = []
         self._task: asyncio.Task[None] | None = None
         self._unsettled = 0
 
@@ -91,9 +93,13 @@ class Lane:
             self._values.reset(fresh=False)
 
     def again(self, voided: Sequence[Finished]) -> None:
-        """Handle deliveries again, in their order and before all others, reading shared values afresh."""
+        """Handle deliveries again, in their order and before all others, reading shared values afresh.
+
+        What is being handled now may have built on them: its outcome is void, and it comes after them.
+        """
         self._unsettled -= len(voided)
-        self._queue.extendleft(d for f in reversed(voided) for d in reversed(f.deliveries))
+        void, self._current = [*(d for f in voided for d in f.deliveries), *self._current], []
+        self._queue.extendleft(reversed(void))
         self._values.reset(fresh=True)
         self._start()
 
@@ -110,56 +116,59 @@ class Lane:
     async def _work(self) -> None:
         while self._queue:
             handler = self.agent.handlers.get(type(self._queue[0].message.payload))
-            await self._handle(self._take(handler), handler)
+            self._current = self._take(handler)
+            await self._handle(self._current, handler)
 
     def _take(self, handler: Handler | None) -> list[Delivery]:
         """Take the next delivery, or as many of its kind and run as a batch handler may have."""
         taken = [self._queue.popleft()]
-        first = taken[0].message
-        while handler and handler.batch and self._queue and len(taken) < BATCH:
-            following = self._queue[0].message
-            if type(following.payload) is not type(first.payload) or following.run_id != first.run_id:
-                break
+        while handler and handler.batch and self._queue and len(taken) < BATCH and _together(taken[0], self._queue[0]):
             taken.append(self._queue.popleft())
         return taken
 
     async def _handle(self, deliveries: list[Delivery], handler: Handler | None) -> None:
-        epoch = self.epoch
         context = self._make_context(self.agent, [d.message for d in deliveries], self._values)
-        try:
-            await self._attempt(context, handler)
-        except Exception as error:  # a handler may raise anything: it ends in the dead letters, the rest goes on
-            if len(deliveries) > 1:
-                for delivery in deliveries:
-                    await self._handle([delivery], handler)
-                return
-            log.warning("handler failed", agent=self.agent.name, message=deliveries[0].message.id, exc_info=True)
-            self._done(Finished(self, epoch, deliveries, failure=_failure(self.agent.name, error)))
-        else:
-            if epoch == self.epoch:
-                self._values.advance(context.outcome)
-            self._done(Finished(self, epoch, deliveries, context.outcome))
-
-    def _done(self, finished: Finished) -> None:
+        failure = await self._attempt(context, handler)
+        if self._current is not deliveries:
+            return  # void: a race was lost meanwhile, and they are in the queue again
+        if failure and len(deliveries) > 1:
+            self._one_by_one(deliveries)
+            return
+        finished = Finished(self, deliveries, Outcome() if failure else context.outcome, failure)
+        self._values.advance(finished.outcome)
         self._unsettled += 1
+        self._current = []
         self._finish(finished)
 
-    async def _attempt(self, context: Context, handler: Handler | None) -> None:
+    def _one_by_one(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            delivery.alone = True
+        self._queue.extendleft(reversed(deliveries))
+        self._current = []
+
+    async def _attempt(self, context: Context, handler: Handler | None) -> Failure | None:
+        """Call the handler, and again after a retryable error; a handler may raise anything."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Retryable),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2, jitter=0.1),
+            reraise=True,
+        )
         token = current.set(context)
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(Retryable),
-                stop=stop_after_attempt(ATTEMPTS),
-                wait=wait_exponential_jitter(multiplier=0.1, max=2, jitter=0.1),
-                reraise=True,
-            ):
-                with attempt:
-                    context.begin()
-                    await self._call(context, handler)
+            await retrying(self._call, context, handler)
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise  # the lane itself is stopped
+            log.warning("handler failed", agent=self.agent.name, message=context.message.id, exc_info=True)
+            return _failure(self.agent.name, error)
         finally:
             current.reset(token)
+        return None
 
     async def _call(self, context: Context, handler: Handler | None) -> None:
+        context.begin()
         if handler is None:
             await self._trigger(context)
             return
@@ -175,6 +184,12 @@ class Lane:
             context.propose(response.action)
 
 
-def _failure(agent: str, error: Exception) -> Failure:
+def _together(first: Delivery, following: Delivery) -> bool:
+    one, other = first.message, following.message
+    alike = type(one.payload) is type(other.payload) and one.run_id == other.run_id
+    return alike and not (first.alone or following.alone)
+
+
+def _failure(agent: str, error: BaseException) -> Failure:
     code = error.code if isinstance(error, BrodyError) else "handler_failed"
     return Failure(code, f"{agent}: {type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.kit import Kit, demo, lasting, ledger
+from tests.crash.kit import Kit, Undisturbed, demo, lasting, ledger
 
 
 @pytest.fixture

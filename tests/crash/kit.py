@@ -12,12 +12,14 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
+
+import psutil
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 DAY = ("--user", "mira", "--tz", "Europe/Berlin", "--now", "2026-10-26T07:30:00+01:00")
@@ -138,6 +140,35 @@ def lasting(brief: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in brief.items() if name not in ("run_id", "timing")}
 
 
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """What a run gives that nothing disturbed: its brief, its ledger, and how many commits it took."""
+
+    brief: dict[str, Any]
+    ledger: dict[str, list[tuple[Any, ...]]]
+    commits: int
+
+
+def run_ids(home: Path) -> list[str]:
+    """Return the ids of the runs of a home; none where it has no ledger yet."""
+    if not (home / "brody.db").exists():
+        return []
+    with closing(sqlite3.connect(home / "brody.db")) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchall():
+            return []
+        return [run_id for (run_id,) in db.execute("SELECT id FROM runs")]
+
+
+def servers_of(home: Path) -> list[int]:
+    """Return the processes of servers that work in a home."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
 def ledger(home: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return what a ledger must hold after a run, however often the run was killed on its way."""
     with closing(sqlite3.connect(home / "brody.db")) as db:
@@ -148,7 +179,7 @@ _LASTING = {
     "actions": "SELECT id, key, kind, state, fence, merged_into FROM actions",
     "audit": "SELECT subject, event, content FROM audit",
     "dead letters": "SELECT id, code, agent, item_id FROM dead_letters WHERE message_id IS NULL",
-    "dead messages": "SELECT m.message_type, d.code, d.agent FROM dead_letters d JOIN messages m ON m.id = d.message_id",
+    "dead messages": "SELECT m.message_type, d.code, d.agent FROM dead_letters d, messages m WHERE m.id = d.message_id",
     "handled": "SELECT m.message_type, h.agent, COUNT(*) FROM handled h JOIN messages m ON m.id = h.message_id"
     " GROUP BY m.message_type, h.agent",
     "messages": "SELECT message_type, recipient, open, COUNT(*) FROM messages GROUP BY 1, 2, 3",
