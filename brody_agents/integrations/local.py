@@ -110,6 +110,8 @@ def inside(root: Path, key: str) -> Path:
 def leads_inside(root: Path, path: Path) -> bool:
     """Say whether the file that ``path`` leads to lies under ``root``; a loop of links does not."""
     try:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.stat()  # a loop raises here in every version; Path.resolve raises only before Python 3.13
         return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError):
         return False
