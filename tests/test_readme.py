@@ -289,7 +289,7 @@ def _below(annotation: Any) -> Iterator[str]:
 
 
 def test_the_table_of_the_brief_explains_every_field() -> None:
-    listed = {quoted(cells[0])[0]: set(quoted(cells[2])) for cells in rows("The JSON of `brody run … --json`")}
+    listed = {quoted(cells[0])[0]: set(quoted(cells[2])) for cells in rows("The brief as JSON")}
     fields = parts(Brief)
 
     assert list(listed) == list(fields)
