@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.agent import BrodyAgent
-from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage
+from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context
 from brody_agents.compute import Pool
 from brody_agents.context import UserContext
 from brody_agents.errors import BrodyError, ConfigurationError
@@ -145,12 +145,14 @@ class Brody:
         return await (await self._work()).execute(action, user_id)
 
     async def replay(self, letter_id: str) -> Letter:
-        """Put a dead letter back in the backlog; an item of an account is read again by the next run."""
-        letter = await self.dead_letters.reopen(letter_id)
+        """Put a dead letter back in the backlog; an item of an account is read again by the next run.
+
+        Raises ``ProtocolError`` for bytes that are no message now either; they stay a dead letter.
+        """
+        letter = await self.dead_letters.show(letter_id)
         if letter.message_id is None and letter.item_id is None:
-            worker = await self._work()
-            await worker.send_bytes(letter.body)
-        return letter
+            await (await self._work()).send_again(letter)
+        return await self.dead_letters.reopen(letter.id)
 
     async def run(
         self,
@@ -169,8 +171,9 @@ class Brody:
         """
         began = time.monotonic()
         book = playbook(name)
+        _require_user(user_id)
         zone = zone_named(timezone or self.settings.timezone)
-        at = None if now is None else (now if now.tzinfo else now.replace(tzinfo=zone))
+        at = None if now is None else _in_reach(now if now.tzinfo else now.replace(tzinfo=zone))
         worker = await self._work()
         await self.ledger.ensure_users({user_id})
         accounts = await self._accounts.open(self.ledger, user_id, book.reads)
@@ -260,6 +263,20 @@ class Brody:
                 self._worker = worker
         self._worker.check()
         return self._worker
+
+
+def _require_user(user_id: str) -> None:
+    try:
+        new_context(user_id)
+    except ValueError as error:
+        raise ConfigurationError(f"{user_id[:80]!r} is no user.", "Give an id of 1 to 512 characters.") from error
+
+
+def _in_reach(now: datetime) -> datetime:
+    """Return a time that can be reasoned with, years before and after it."""
+    if not 1970 <= now.year <= 9000:
+        raise ConfigurationError(f"The time {now.isoformat()} is out of reach.", "Give one from 1970 to 9000.")
+    return now
 
 
 class _Counter:

@@ -5,6 +5,8 @@ What costs to import is imported inside the commands, so that ``brody --help`` a
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -155,21 +157,32 @@ def _call(command: Any) -> None:
     """Run a command; an error of this package is printed with its remedy, exit code 1 (2: wrong use)."""
     import asyncio
 
-    from brody_agents import front
     from brody_agents.errors import BrodyError, ConfigurationError
 
     try:
+        from brody_agents import front
+
         front.show_logs()
-        asyncio.run(command(front))
+        asyncio.run(_stoppable(command(front)))
     except ConfigurationError as error:
         typer.echo(f"brody: {error}", err=True)
         raise typer.Exit(2) from None
     except BrodyError as error:
         typer.echo(f"brody: {error} [{error.code}]", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError) as stop:
         typer.echo("brody: stopped; run it again to go on.", err=True)
-        raise typer.Exit(130) from None
+        by = signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM
+        raise typer.Exit(128 + by) from None
+
+
+async def _stoppable(work: Coroutine[Any, Any, None]) -> None:
+    """Let SIGTERM end the work as Ctrl-C does: in order, and with nothing left behind."""
+    import asyncio
+
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def main() -> None:

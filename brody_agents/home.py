@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,9 @@ def prepare_home(path: str | Path) -> Path:
         ) from error
     if not os.access(home, os.W_OK | os.X_OK):
         raise ConfigurationError(f"The home {home} cannot be written to.", "Give another folder with --home.")
+    for name in ("brody.db", "lock"):  # for the owner only, even where others may look into the folder
+        with suppress(OSError):
+            os.close(os.open(home / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     return home
 
 

@@ -65,13 +65,13 @@ class Registry:
             takers = tuple(name for name, agent in self.agents.items() if payload in agent.handlers)
             if takers or not (payload.needs_listener or payload is UnknownPayload):
                 return Route(takers)
-            return _nowhere(payload is UnknownPayload, kind, "No agent")
+            return _nowhere(payload is UnknownPayload, kind, "No agent handles")
         agent = self.agents.get(message.recipient)
         if agent is None:
             return Route(code="unknown_recipient", reason=f"There is no agent called {message.recipient!r}.")
         if payload in agent.handlers or agent.takes_triggers:
             return Route((agent.name,))
-        return _nowhere(payload is UnknownPayload, kind, agent.name)
+        return _nowhere(payload is UnknownPayload, kind, f"{agent.name} does not handle")
 
     def _discovered(self) -> list[BrodyAgent]:
         agents = []
@@ -84,7 +84,7 @@ class Registry:
         return agents
 
 
-def _nowhere(unknown: bool, kind: str, who: str) -> Route:
+def _nowhere(unknown: bool, kind: str, said: str) -> Route:
     if unknown:
         return Route(code="unknown_message_type", reason=f"Nobody here knows messages of type {kind!r}.")
-    return Route(code="no_handler", reason=f"{who} handles no {kind!r}.")
+    return Route(code="no_handler", reason=f"{said} {kind!r}.")

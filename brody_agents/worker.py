@@ -11,11 +11,11 @@ from typing import Any
 from brody_agents.action import ActionResult, ActionState, AgentAction
 from brody_agents.agent import BrodyAgent
 from brody_agents.communication.bus.base import Bus
-from brody_agents.communication.bus.embedded import EmbeddedValkey, NoEmbeddedServer
+from brody_agents.communication.bus.embedded import EmbeddedValkey
 from brody_agents.communication.bus.failover import FailoverBus
 from brody_agents.communication.bus.memory import MemoryBus
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
-from brody_agents.communication.message_protocol import AgentMessage, decode
+from brody_agents.communication.message_protocol import AgentMessage, decode, stable_id
 from brody_agents.compute import Pool
 from brody_agents.context import Context
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
@@ -28,6 +28,7 @@ from brody_agents.errors import BusUnavailable
 from brody_agents.home import HomeLock
 from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.dead_letters import Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
@@ -109,9 +110,12 @@ class Worker:
         await self._ledger.ensure_users({message.user_id})
         await self._intake.put(message)
 
-    async def send_bytes(self, data: bytes) -> None:
-        """Decode a message and send it; raise ``ProtocolError``."""
-        await self.send(decode(data, self._registry.payloads).untrusted())
+    async def send_again(self, letter: Letter) -> None:
+        """Send the message that a dead letter's bytes are; raise ``ProtocolError``."""
+        message = decode(letter.body, self._registry.payloads).untrusted()
+        if letter.code == "id_taken":
+            message = message.model_copy(update={"id": stable_id("replayed", letter.id)})
+        await self.send(message)
 
     async def drain(self) -> None:
         """Wait until nothing is due any more."""
@@ -136,9 +140,9 @@ class Worker:
         async with self._ledger.write() as tx:
             await runs.change(tx, run.id, state=runs.WORKING, problems=run.problems)
             if not run.dry_run:
-                await actions.promote_observed(tx, run.user_id)
+                await self._coordinator.promote(tx, run.user_id)
             following = await self._book.advance(tx, [run.id])
-            await messages.write(tx, following.messages)
+            await messages.write(tx, self._ledger.vault, following.messages)
         self._book.note(following.completed, closed=())
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
@@ -168,20 +172,18 @@ class Worker:
         url = self._settings.redis_url
         if self._home is None or url == "memory:":
             return MemoryBus()
-        from redis.asyncio import Redis
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
 
-        from brody_agents.communication.bus.redis_streams import RedisStreamsBus
-
-        prefix = f"brody:{self._home}"
+        prefix = f"brody:{self._ledger.vault.mark}"
         if url:
-            return RedisStreamsBus(Redis.from_url(url), prefix=prefix, where=url.rpartition("@")[2])
+            return RedisStreamsBus(client_of(url), prefix=prefix, where=url.rpartition("@")[2])
         try:
             server = await EmbeddedValkey.of_home(self._home)
-        except NoEmbeddedServer as error:
+        except BusUnavailable as error:
             log.warning("no embedded server: using the in-memory bus", error=str(error))
             return MemoryBus()
         self._exit.push_async_callback(server.stop)
-        return RedisStreamsBus(server.client(), prefix="brody", where=str(server.socket))
+        return RedisStreamsBus(server.client(), prefix=prefix, where=str(server.socket))
 
     def _bus_lost(self) -> None:
         self._coordinator.outbox.forget()
@@ -244,7 +246,7 @@ class Worker:
 
     async def _is_drained(self) -> bool:
         async with self._ledger.read() as tx:
-            return not await messages.backlog(tx, 1) and not await actions.any_busy(tx)
+            return not await messages.any_due(tx) and not await actions.any_busy(tx)
 
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:

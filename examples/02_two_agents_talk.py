@@ -38,7 +38,7 @@ class HostAgent(BrodyAgent):
             ctx.propose(
                 "task.create", {"title": f"Buy {answer.missing} loaves"}, why=f"{guests} guests come, bread for some."
             )
-            order = {"to": ["baker@example.com"], "subject": "Bread", "text": f"{answer.missing} loaves, please."}
+            order = {"to": ["orders@bakery.example"], "subject": "Bread", "text": f"{answer.missing} loaves, please."}
             ctx.propose("mail.send", order, why="The baker bakes to order.")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -38,22 +37,34 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a redis-server that somebody else wrote, on a unix socket; return the socket."""
+    with _redis(tmp_path_factory.mktemp("redis"), f"{os.getpid()}") as (socket, _):
+        yield socket
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """Start a redis-server for one test, which may stop it; return its socket and its process."""
+    with _redis(tmp_path, f"{os.getpid()}-own") as server:
+        yield server
+
+
+@contextmanager
+def _redis(folder: Path, name: str) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     binary = shutil.which("redis-server")
     if binary is None:
         missing("there is no redis-server")
-    folder = tmp_path_factory.mktemp("redis")
-    socket = Path("/tmp") / f"brody-test-{os.getpid()}.sock"
+    socket = Path("/tmp") / f"brody-test-{name}.sock"
     command = [str(binary), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
-    with (folder / "log").open("wb") as log:
+    with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     for _ in range(1000):
         if socket.exists():
             break
         with suppress(subprocess.TimeoutExpired):
             pytest.fail(f"redis-server ended: {process.wait(timeout=0.01)}")
-    yield socket
+    yield socket, process
     process.terminate()
     process.wait(timeout=10)
     socket.unlink(missing_ok=True)

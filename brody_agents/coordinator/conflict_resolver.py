@@ -24,6 +24,7 @@ from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, Task
 from brody_agents.ledger.vault import Vault
+from brody_agents.policy.rules import judge
 
 SAME_TASK, PERHAPS_SAME_TASK = 85.0, 70.0
 """Similarity of two normalised actions (rapidfuzz token_sort_ratio, 0 to 100): one task; ask the person."""
@@ -55,20 +56,30 @@ class Ruling:
 class Scene:
     """What the ledger holds around the proposals of one settling; rules read it, settling extends it."""
 
-    keys: dict[str, tuple[str, ActionState]]
+    keys: set[str]
     actions: dict[str, ActionRecord]
     claims: list[tuple[str, Claim]]
     tasks: list[dict[str, Any]]
     moved: dict[str, ActionRecord] = field(default_factory=dict)
+    verdicts: list[VerdictRecord] = field(default_factory=list)
 
     def clashing(self, action: ActionRecord) -> list[ActionRecord]:
         """Return the open actions whose claims do not go with this one's, oldest first."""
         found = []
         for holder, claim in self.claims:
             other = self.actions.get(holder)
-            if other and other.state.holds_claims and any(c.clashes(claim) for c in action.claims):
+            if other and stands(other, action) and any(c.clashes(claim) for c in action.claims):
                 found.append(other)
         return list({a.id: a for a in found}.values())
+
+
+def stands(other: ActionRecord, action: ActionRecord) -> bool:
+    """Say whether another action is open to an action; what was only observed is so only among its like."""
+    return other.id != action.id and other.state.holds_claims and (_is_real(other) or not _is_real(action))
+
+
+def _is_real(action: ActionRecord) -> bool:
+    return action.state is not ActionState.PROPOSED
 
 
 Rule = Callable[[ActionRecord, Scene], Ruling | None]
@@ -79,7 +90,7 @@ def same_task(action: ActionRecord, scene: Scene) -> Ruling | None:
     if action.kind != "task.create":
         return None
     wanted = TaskCreate.model_validate(action.arguments)
-    best, score = _nearest(wanted, action.user_id, scene)
+    best, score = _nearest(wanted, action, scene)
     if best is None:
         return None
     resource = f"{action.user_id}/task-key/{wanted.task_key}"
@@ -181,30 +192,44 @@ class ConflictResolver:
     async def settle(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> list[ActionRecord]:
         """Write the proposals with the states that the rules give them; return those that are new.
 
-        A proposal whose idempotency key is known changes nothing, unless it was only observed until now.
+        A proposal whose idempotency key is known changes nothing. One that is only observed (a dry run's, in the
+        state ``proposed``) gets its verdict, and nothing follows from it until ``promote``.
         """
         if not proposals:
             return []
         scene = await self._scene(tx, proposals)
-        new: list[ActionRecord] = []
-        verdicts: list[VerdictRecord] = []
-        for proposal in proposals:
-            known = scene.keys.get(proposal.key)
-            if known is not None:
-                continue
-            action, ruling = self._ruled(proposal, scene)
-            scene.keys[action.key] = (action.id, action.state)
-            scene.actions[action.id] = action
-            if action.state.holds_claims:
-                scene.claims += [(action.id, claim) for claim in action.claims]
-            if ruling:
-                verdicts.append(_verdict(action, ruling, scene))
-                await self._follow(tx, action, ruling, scene)
-            new.append(action)
+        new = [await self._settled(tx, p, scene) for p in proposals if p.key not in scene.keys]
         await ledger_actions.add(tx, self._vault, new)
-        await ledger_actions.move(tx, self._vault, [a for a in scene.moved.values() if a not in new])
-        await ledger_actions.add_verdicts(tx, self._vault, verdicts)
+        await self._write(tx, scene)
         return new
+
+    async def promote(self, tx: AsyncConnection, user_id: str) -> list[ActionRecord]:
+        """Settle what was only observed until now as if it were proposed now; return it."""
+        a = table(Action).c
+        observed = await ledger_actions.load(tx, self._vault, a.user_id == user_id, a.state == ActionState.PROPOSED)
+        judged = [_judged_now(action) for action in observed]
+        scene = await self._scene(tx, judged)
+        promoted = [await self._settled(tx, action, scene) for action in judged]
+        await ledger_actions.move(tx, self._vault, promoted)
+        await self._write(tx, scene)
+        return promoted
+
+    async def _settled(self, tx: AsyncConnection, proposal: ActionRecord, scene: Scene) -> ActionRecord:
+        """Apply the rules to one proposal and do what they say to the other party."""
+        action, ruling = self._ruled(proposal, scene)
+        scene.keys.add(action.key)
+        scene.actions[action.id] = action
+        if action.state.holds_claims:
+            scene.claims += [(action.id, claim) for claim in action.claims]
+        if ruling:
+            scene.verdicts.append(_verdict(action, ruling, scene))
+            if _is_real(action):
+                await self._follow(tx, action, ruling, scene)
+        return action
+
+    async def _write(self, tx: AsyncConnection, scene: Scene) -> None:
+        await ledger_actions.move(tx, self._vault, scene.moved.values())
+        await ledger_actions.add_verdicts(tx, self._vault, scene.verdicts)
 
     async def withdraw(self, tx: AsyncConnection, withdrawals: Sequence[tuple[str, Withdrawal]]) -> None:
         """Supersede the waiting proposals that their own agents, given by name, take back."""
@@ -212,7 +237,7 @@ class ConflictResolver:
         for agent, w in withdrawals:
             a = table(Action).c
             mine = (a.user_id == w.because.user_id, a.kind == w.kind, a.proposed_by == agent, a.state.in_(_WAITING))
-            waiting = await ledger_actions.load(tx, self._vault, *mine, limit=5000)
+            waiting = await ledger_actions.load(tx, self._vault, *mine)
             gone = [p for p in waiting if w.matching.items() <= p.arguments.items()]
             await ledger_actions.move(tx, self._vault, [p.moved(ActionState.SUPERSEDED, w.why) for p in gone])
             verdicts += [_withdrawn(p, w) for p in gone]
@@ -223,7 +248,7 @@ class ConflictResolver:
             ruling = rule(proposal, scene)
             if ruling is None:
                 continue
-            if ruling.supersedes:
+            if ruling.supersedes or not _is_real(proposal):
                 return proposal, ruling
             target = ruling.other if ruling.state is ActionState.MERGED and not ruling.into_task else None
             return proposal.moved(ruling.state, ruling.why, merged_into=target), ruling
@@ -239,16 +264,16 @@ class ConflictResolver:
             await merge_into_task(tx, self._vault, task, [TaskCreate.model_validate(action.arguments)])
 
     async def _scene(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> Scene:
-        keys = await ledger_actions.known_keys(tx, {p.key for p in proposals})
+        keys = set(await ledger_actions.known_keys(tx, {p.key for p in proposals}))
         claims = await ledger_actions.held(tx, {c.resource for p in proposals for c in p.claims})
         makers = {p.user_id for p in proposals if p.kind == "task.create"}
         a, t = table(Action).c, table(Task).c
         holders = await ledger_actions.load(tx, self._vault, a.id.in_({holder for holder, _ in claims}))
         for user_id in sorted(makers):
             open_creates = (a.user_id == user_id, a.kind == "task.create", a.state.in_(sorted(ledger_actions._OPEN)))
-            holders += await ledger_actions.load(tx, self._vault, *open_creates, limit=5000)
-        status = t.status.in_(("pending", "in_progress"))
-        tasks = await tx.execute(select(table(Task)).where(t.user_id.in_(makers), status)) if makers else None
+            holders += await ledger_actions.load(tx, self._vault, *open_creates)
+        listed = (t.status.in_(("pending", "in_progress")), t.removed.is_(False), t.problem == "")
+        tasks = await tx.execute(select(table(Task)).where(t.user_id.in_(makers), *listed)) if makers else None
         rows = [dict(row) for row in tasks.mappings()] if tasks else []
         return Scene(keys, {h.id: h for h in holders}, claims, rows)
 
@@ -262,10 +287,10 @@ class _Candidate:
     is_task: bool
 
 
-def _nearest(wanted: TaskCreate, user_id: str, scene: Scene) -> tuple[_Candidate | None, float]:
+def _nearest(wanted: TaskCreate, action: ActionRecord, scene: Scene) -> tuple[_Candidate | None, float]:
     best: _Candidate | None = None
     score = 0.0
-    for candidate in _candidates(wanted.assignee, user_id, scene):
+    for candidate in _candidates(wanted.assignee, action, scene):
         alike = fuzz.token_sort_ratio(wanted.action, candidate.action, score_cutoff=PERHAPS_SAME_TASK)
         if alike > score and _numbers(wanted.action) == _numbers(candidate.action):
             best, score = candidate, alike
@@ -292,15 +317,15 @@ def _numbers(action: str) -> set[str]:
     return {word for word in action.split() if any(c.isdigit() for c in word)}
 
 
-def _candidates(assignee: str, user_id: str, scene: Scene) -> list[_Candidate]:
+def _candidates(assignee: str, action: ActionRecord, scene: Scene) -> list[_Candidate]:
     tasks = [
         _Candidate(t["id"], t["title"], t["root"], t["normalised"] or t["title"].casefold(), True)
         for t in scene.tasks
-        if t["user_id"] == user_id and t["assignee"] == assignee
+        if t["user_id"] == action.user_id and t["assignee"] == assignee
     ]
     proposed = []
     for other in scene.actions.values():
-        if other.kind == "task.create" and other.state.holds_claims and other.user_id == user_id:
+        if other.kind == "task.create" and stands(other, action) and other.user_id == action.user_id:
             made = TaskCreate.model_validate(other.arguments)
             if made.assignee == assignee:
                 proposed.append(_Candidate(other.id, made.title, made.root, made.action, False))
@@ -325,10 +350,13 @@ async def merge_into_task(
     task["version"] += 1
     changed = {name: task[name] for name in ("sources", "reasons", "due_date", "priority", "version")}
     t = table(Task)
-    await tx.execute(t.update().where(t.c.id == task["id"]).values(**changed))
+    await tx.execute(t.update().where(t.c.id == task["id"], t.c.user_id == user_id).values(**changed))
 
 
 def _supersede(action: ActionRecord, other: ActionRecord, rule: str, why: str) -> Ruling:
+    """Drop an earlier proposal that still waits; what the person has approved is the person's."""
+    if other.state not in _WAITING:
+        return _ask(action, other, "stale", rule, f"{why} The earlier {other.kind} is {other.state} already.")
     return Ruling(
         kind="thread" if action.kind.startswith("mail.") else "stale",
         resource=action.claims[0].resource,
@@ -372,6 +400,13 @@ def _ask(
 
 
 _WAITING = sorted({ActionState.PROPOSED, ActionState.AWAITING_APPROVAL})
+
+
+def _judged_now(action: ActionRecord) -> ActionRecord:
+    kind = CATALOGUE[action.kind]
+    claims = tuple(kind.claims(action.user_id, kind.model.model_validate(action.arguments)))
+    judgement = judge(kind)
+    return action.moved(judgement.state, judgement.reason, claims=claims)
 
 
 def _withdrawn(action: ActionRecord, withdrawal: Withdrawal) -> VerdictRecord:

@@ -20,19 +20,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import ActionState, AgentAction, action_id
 from brody_agents.communication.bus.base import Bus, Entry
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
-from brody_agents.communication.message_protocol import AgentMessage, decode, encode
 from brody_agents.context import Proposal
+from brody_agents.coordinator.admission import Admission, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, MakeContext
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BusUnavailable, ProtocolError
+from brody_agents.errors import BusUnavailable
 from brody_agents.ledger import items
 from brody_agents.ledger import messages as backlog
 from brody_agents.ledger.actions import ActionRecord
-from brody_agents.ledger.dead_letters import Burial, bury
+from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Standing, Stored, digest_of
+from brody_agents.ledger.messages import Stored
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 from brody_agents.policy.rules import judge
@@ -40,15 +40,6 @@ from brody_agents.registry import Registry
 
 POLL = 1.0
 """Seconds between looks at the backlog for what the wake-ups missed."""
-
-
-@dataclass(slots=True)
-class OpenMessage:
-    """A message under way: its entries on the bus and the agents that it still has to reach."""
-
-    message: AgentMessage
-    waiting: set[str]
-    entries: list[Entry] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -90,7 +81,7 @@ class Coordinator:
         self._wake_executor = wake_executor
         self.outbox = Outbox(ledger, bus)
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._open: dict[str, OpenMessage] = {}
+        self._admission = Admission(ledger, bus, registry, self.outbox)
         self._ready: list[Finished] = []
         self._something = asyncio.Event()
         self._reading: asyncio.Task[list[Entry]] | None = None
@@ -113,13 +104,13 @@ class Coordinator:
     async def turn(self) -> None:
         """Take one turn."""
         entries = await self._arrivals()
-        deliveries = await self._admit(entries)
+        deliveries = await self._admission.admit(entries)
         self._dispatch(deliveries)
         finished = self._take_ready()
         if finished:
             turn = await self._commit(finished)
             await self._after(turn)
-        await self.outbox.fill(sweep=not entries and not finished)
+        await self.outbox.fill()
 
     def wake(self) -> None:
         """Have the next turn begin now."""
@@ -129,10 +120,13 @@ class Coordinator:
         """Settle an action that came from outside any message, in the user's name."""
         record = self._record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
         async with self._ledger.write() as tx:
-            await self._resolver.settle(tx, [record])
-            await audit.append(tx, [_proposed(record)])
+            await audit.append(tx, map(_proposed, await self._resolver.settle(tx, [record])))
         self._wake_executor()
         return record
+
+    async def promote(self, tx: AsyncConnection, user_id: str) -> None:
+        """Take what dry runs only observed for proposed now."""
+        await audit.append(tx, map(_proposed, await self._resolver.promote(tx, user_id)))
 
     # -- in -----------------------------------------------------------------------------------------
 
@@ -154,83 +148,12 @@ class Coordinator:
         reading, self._reading = self._reading, None
         return reading.result()
 
-    async def _admit(self, entries: Sequence[Entry]) -> list[Delivery]:
-        """Decode entries, drop what is handled or under way, and bury what goes nowhere."""
-        arrived = await self._decoded(entries)
-        foreign = [m for m, _ in arrived if not self.outbox.knows(m.id) and m.id not in self._open]
-        standing = await self._standing(foreign, {m.id: e for m, e in arrived})
-        deliveries: list[Delivery] = []
-        burials: list[Burial] = []
-        for message, entry in arrived:
-            deliveries += await self._admitted(message, entry, standing.get(message.id), burials)
-        if burials:
-            await self._bury(burials)
-        return deliveries
-
-    async def _decoded(self, entries: Sequence[Entry]) -> list[tuple[AgentMessage, Entry]]:
-        decoded, burials = [], []
-        for entry in entries:
-            try:
-                decoded.append((decode(entry.data, self._registry.payloads), entry))
-            except ProtocolError as error:
-                burials.append(Burial(user_id=NOBODY, code=error.code, reason=str(error), body=error.data))
-        if burials:
-            await self._bury(burials)
-            await self._bus.acknowledge([e for e in entries if all(e is not d for _, d in decoded)])
-        return decoded
-
-    async def _standing(self, foreign: Sequence[AgentMessage], entries: dict[str, Entry]) -> dict[str, Standing]:
-        """Ask the ledger for messages that this process did not publish; adopt, untrusted, what it does not have."""
-        if not foreign:
-            return {}
-        await self._ledger.ensure_users({m.user_id for m in foreign})
-        async with self._ledger.read() as tx:
-            standing = await backlog.standing(tx, {m.id for m in foreign})
-        unknown = [m.untrusted() for m in foreign if m.id not in standing]
-        if unknown:
-            async with self._ledger.write() as tx:
-                await backlog.write(tx, list({m.id: m for m in unknown}.values()))
-        standing |= {m.id: Standing(digest_of(entries[m.id].data), open=True) for m in unknown}
-        return standing
-
-    async def _admitted(
-        self, message: AgentMessage, entry: Entry, standing: Standing | None, burials: list[Burial]
-    ) -> list[Delivery]:
-        if message.id in self._open:  # a second copy on the bus
-            self._open[message.id].entries.append(entry)
-            return []
-        if standing is not None and standing.digest != digest_of(entry.data):
-            await self._bus.acknowledge([entry])
-            burials.append(_burial(message, "id_taken", "Another message has this id.", body=entry.data))
-            return []
-        if standing is not None and not standing.open:
-            await self._bus.acknowledge([entry])
-            return []
-        if message.not_before is not None and message.not_before > datetime.now(UTC):
-            await self._bus.acknowledge([entry])
-            self.outbox.closed([message.id])
-            return []
-        return await self._opened(message, entry, standing.done if standing else set(), burials)
-
-    async def _opened(
-        self, message: AgentMessage, entry: Entry, done: set[str], burials: list[Burial]
-    ) -> list[Delivery]:
-        self.outbox.arrived(message.id, message.user_id)
-        route = self._registry.route(message)
-        agents = [name for name in route.agents if name not in done]
-        if message.deadline is not None and message.deadline <= datetime.now(UTC):
-            burials += [_burial(message, "expired", "Its deadline had passed.", agent=a) for a in agents or [""]]
-            agents = []
-        elif route.code and message.recipient not in done:
-            burials.append(_burial(message, route.code, route.reason, agent=message.recipient))
-        self._open[message.id] = OpenMessage(message, set(agents), [entry])
-        if not agents:
-            self._finish(Finished(NO_LANE, [Delivery(message, "")]))
-        return [Delivery(message, name) for name in agents]
-
     def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self._lane(delivery.message.user_id, delivery.agent).put(delivery)
+            if delivery.agent:
+                self._lane(delivery.message.user_id, delivery.agent).put(delivery)
+            else:
+                self._finish(Finished(NO_LANE, [delivery]))
 
     def _lane(self, user_id: str, agent: str) -> Lane:
         lane = self._lanes.get((user_id, agent))
@@ -259,14 +182,16 @@ class Coordinator:
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
-            turn.outgoing = await backlog.write(tx, [m for f in turn.settled for m in f.outcome.messages])
+            turn.outgoing = await backlog.write(
+                tx, self._ledger.vault, [m for f in turn.settled for m in f.outcome.messages]
+            )
             for f in turn.settled:
                 for write in f.outcome.writes:
                     await write(tx)
             await self._mark(tx, turn)
             await audit.append(tx, [*map(_proposed, turn.actions), *_failed(turn.settled)])
             following = await self._runs.advance(tx, _runs(turn.settled))
-            turn.outgoing += await backlog.write(tx, following.messages)
+            turn.outgoing += await backlog.write(tx, self._ledger.vault, following.messages)
             turn.completed = following.completed
         return turn
 
@@ -350,12 +275,12 @@ class Coordinator:
             for d in f.deliveries:
                 remaining[d.message.id].add(d.agent)
                 if f.failure:
-                    burials.append(_burial(d.message, f.failure.code, f.failure.reason, agent=d.agent))
+                    burials.append(burial(d.message, f.failure.code, f.failure.reason, agent=d.agent))
                 elif d.agent:
                     handled.append((d.message.id, d.agent))
         await backlog.mark_handled(tx, handled)
         await bury(tx, self._ledger.vault, burials)
-        turn.closed = [i for i, agents in remaining.items() if self._open[i].waiting <= agents]
+        turn.closed = [i for i, agents in remaining.items() if self._admission.open[i].waiting <= agents]
         await backlog.close(tx, turn.closed)
 
     # -- out ----------------------------------------------------------------------------------------
@@ -365,11 +290,11 @@ class Coordinator:
         await self._follow(turn)
         for f in turn.settled:
             for d in f.deliveries:
-                self._open[d.message.id].waiting.discard(d.agent)
+                self._admission.open[d.message.id].waiting.discard(d.agent)
             if f.lane is not NO_LANE:
                 f.lane.settled(f)
         self._repeat(turn)
-        entries = [e for i in turn.closed for e in self._open.pop(i).entries]
+        entries = [e for i in turn.closed for e in self._admission.open.pop(i).entries]
         self.outbox.closed(turn.closed)
         await self.outbox.publish(turn.outgoing)
         await self._bus.acknowledge(entries)
@@ -391,11 +316,6 @@ class Coordinator:
             self._ready = [f for f in self._ready if f.lane is not lane]
             lane.again(void)
 
-    async def _bury(self, burials: Sequence[Burial]) -> None:
-        await self._ledger.ensure_users({b.user_id for b in burials})
-        async with self._ledger.write() as tx:
-            await bury(tx, self._ledger.vault, burials)
-
     async def _give_up(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
@@ -405,23 +325,8 @@ class Coordinator:
 
 OUTSIDE = "user"
 """The proposer of actions that come from no agent."""
-NOBODY = "nobody"
-"""The user under whom bytes are kept that do not say whose they are."""
 NO_LANE: Any = None
 """The lane of messages that go to nobody."""
-
-
-def _burial(message: AgentMessage, code: str, reason: str, *, agent: str = "", body: bytes = b"") -> Burial:
-    return Burial(
-        user_id=message.user_id,
-        code=code,
-        reason=reason,
-        body=body or encode(message),
-        message_id=message.id,
-        agent=agent,
-        message_type=message.message_type,
-        run_id=message.run_id,
-    )
 
 
 def _user(finished: Finished) -> str:

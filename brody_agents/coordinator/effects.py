@@ -109,7 +109,7 @@ async def merge_tasks(tx: AsyncConnection, vault: Vault, action: ActionRecord, a
 async def delete_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskTarget) -> dict[str, Any]:
     """Take a task off the list."""
     task = await _task(tx, action.user_id, a.task_id, a.version)
-    await tx.execute(_T.delete().where(_T.c.id == task["id"]))
+    await tx.execute(_T.delete().where(*_is(task)))
     return {"task_id": a.task_id}
 
 
@@ -148,5 +148,9 @@ async def _task(tx: AsyncConnection, user_id: str, task_id: str, version: int | 
     return dict(row)
 
 
+def _is(task: dict[str, Any]) -> tuple[Any, Any]:
+    return _T.c.id == task["id"], _T.c.user_id == task["user_id"]
+
+
 async def _write(tx: AsyncConnection, task: dict[str, Any], new: dict[str, Any]) -> None:
-    await tx.execute(update(_T).where(_T.c.id == task["id"]).values(**new, version=task["version"] + 1))
+    await tx.execute(update(_T).where(*_is(task)).values(**new, version=task["version"] + 1))

@@ -83,9 +83,9 @@ class Executor:
             ended = [await self._carried_out(tx, action) for action in approved]
             await actions.move(tx, self._ledger.vault, ended)
             await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
-            stored = await messages.write(tx, [_result(e) for e in ended if self._wants_result(e)])
+            stored = await messages.write(tx, self._ledger.vault, [_result(e) for e in ended if self._wants_result(e)])
             following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id})
-            stored += await messages.write(tx, following.messages)
+            stored += await messages.write(tx, self._ledger.vault, following.messages)
         await self._publish(stored)
         self._runs.note(following.completed, closed=())
         return len(ended)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from brody_agents.communication.bus.base import BATCH
 from brody_agents.communication.message_protocol import AgentMessage, encode
+from brody_agents.coordinator.admission import id_taken
 from brody_agents.ledger import messages
+from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.messages import Stored, digest_of
 
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
 
@@ -39,8 +43,7 @@ class Intake:
     async def _write(self) -> None:
         group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         try:
-            async with self._ledger.write() as tx:
-                stored = await messages.write(tx, [message for message, _ in group])
+            stored = await self._stored([message for message, _ in group])
             await self._publish(stored)
         except Exception as error:
             for _, done in group:
@@ -48,3 +51,16 @@ class Intake:
             return
         for _, done in group:
             done.set_result(None)
+
+    async def _stored(self, group: Sequence[AgentMessage]) -> list[Stored]:
+        async with self._ledger.write() as tx:
+            stored = await messages.write(tx, self._ledger.vault, group)
+            if len(stored) < len(group):
+                await self._bury_others(tx, group)
+        return stored
+
+    async def _bury_others(self, tx: AsyncConnection, group: Sequence[AgentMessage]) -> None:
+        """Bury the messages whose id another one has; the same message sent again is nothing to mind."""
+        standing = await messages.standing(tx, {m.id for m in group})
+        others = [m for m in group if standing[m.id].digest != digest_of(encode(m))]
+        await bury(tx, self._ledger.vault, [id_taken(m, encode(m)) for m in others])

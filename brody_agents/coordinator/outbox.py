@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from brody_agents.communication.bus.base import Bus
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.messages import Stored, digest_of
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -17,6 +18,16 @@ USER_LIMIT = 256
 """How many of them may be one user's, so that nobody's flood is another's delay."""
 LOST_AFTER = 5.0
 """Seconds after which a message that was published and never arrived is published again."""
+SWEEP = 1.0
+"""Seconds between looks at the whole backlog, for what is due now, lost, or was opened again by somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    at: float
+    digest: bytes
+    begun: bool
+    """Whether an agent may be done with it already, so that the ledger has to be asked."""
 
 
 class Outbox:
@@ -25,14 +36,18 @@ class Outbox:
     def __init__(self, ledger: Ledger, bus: Bus) -> None:
         self._ledger = ledger
         self.bus = bus
-        self._published: dict[str, float] = {}
+        self._published: dict[str, _Sent] = {}
         self._users: dict[str, str] = {}
         self._count: Counter[str] = Counter()
-        self._held_back = True
+        self._behind: set[str] | None = None
+        """Users with messages that wait in the ledger; ``None`` when anybody may have some."""
+        self._missed = False
+        self._swept = -SWEEP
 
-    def knows(self, message_id: str) -> bool:
-        """Say whether this process published the message, so that the ledger need not be asked for it."""
-        return message_id in self._published
+    def wrote(self, message_id: str, data: bytes) -> bool:
+        """Say whether this is, to the byte, a message that was published here and that nobody has handled yet."""
+        sent = self._published.get(message_id)
+        return sent is not None and not sent.begun and sent.digest == digest_of(data)
 
     def arrived(self, message_id: str, user_id: str) -> None:
         """Learn that a message is being handled."""
@@ -50,53 +65,83 @@ class Outbox:
                     del self._count[user_id]
 
     async def publish(self, stored: Sequence[Stored]) -> None:
-        """Publish as many as there is room for; the others wait in the ledger for ``fill``."""
-        if self._held_back and stored:
-            return  # older ones wait: the ledger's order decides
+        """Publish what was just written as far as there is room; the rest waits in the ledger for ``fill``."""
+        if self._behind is None:
+            self._missed = True
+            return  # older ones may wait: the ledger's order decides
         chosen = self._chosen(stored)
-        self._held_back = len(chosen) < len(stored)
+        self._missed |= len(chosen) < len(stored)
         await self._send(chosen)
 
     async def fill(self, *, sweep: bool = False) -> None:
-        """Publish from the backlog when there is room; ``sweep`` looks for lost messages as well."""
-        room = STREAM_LIMIT - len(self._users)
-        if not sweep and (not self._held_back or room < STREAM_LIMIT // 2):
+        """Publish from the backlog where there is room; ``sweep`` looks through all of it, and for what is lost."""
+        if sweep or time.monotonic() - self._swept >= SWEEP:
+            self._swept = time.monotonic()
+            await self._send(await self._lost())
+        elif not self._worth_a_look():
             return
-        async with self._ledger.read() as tx:
-            rows = await messages.backlog(tx, room + len(self._users) + 1)
-        waiting = [row for row in rows if row.id not in self._users or self._is_lost(row.id)]
-        chosen = self._chosen(waiting)
-        self._held_back = len(chosen) < len(waiting)
-        await self._send(chosen)
+        await self._send(await self._next())
 
     def forget(self) -> None:
         """Take everything that was published as lost: the bus has lost its data."""
-        for message_id in self._published:
-            self._published[message_id] = 0.0
+        for message_id, sent in self._published.items():
+            self._published[message_id] = _Sent(-LOST_AFTER, sent.digest, sent.begun)
+        self._swept = -SWEEP
+
+    def _worth_a_look(self) -> bool:
+        """Say whether so much room has come free that a look at the ledger pays."""
+        if self._behind is None:
+            return len(self._users) <= STREAM_LIMIT // 2
+        return any(self._count[user_id] <= USER_LIMIT // 2 for user_id in self._behind)
+
+    async def _next(self) -> list[Stored]:
+        """Choose from the backlog, passing over users who have as much under way as they may."""
+        self._missed = False
+        chosen: list[Stored] = []
+        for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
+            full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
+            rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full)
+            self._behind = full
+            chosen += self._chosen([row for row in rows if row.id not in self._users])
+            if self._behind is None or len(rows) <= STREAM_LIMIT:
+                break
+        else:
+            self._behind = None
+        if self._missed:
+            self._behind = None
+        return chosen
+
+    async def _lost(self) -> list[Stored]:
+        late = time.monotonic() - LOST_AFTER
+        ids = {message_id for message_id, sent in self._published.items() if sent.at < late}
+        if not ids:
+            return []
+        found = await messages.still_open(self._ledger, ids)
+        self.closed(ids - {message.id for message in found})
+        return found
 
     async def _send(self, chosen: Sequence[Stored]) -> None:
         now = time.monotonic()
         for message in chosen:
-            self._published[message.id] = now
-            self._track(message.id, message.user_id)
+            self._published[message.id] = _Sent(now, message.digest, message.begun)
         if chosen:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
 
     def _chosen(self, waiting: Sequence[Stored]) -> list[Stored]:
-        room, count = STREAM_LIMIT - len(self._users), Counter(self._count)
+        """Take on what there is room for, and note whose messages are left."""
         chosen: list[Stored] = []
         for message in waiting:
-            again = message.id in self._users
-            if again or (len(chosen) < room and count[message.user_id] < USER_LIMIT):
+            if self._behind is None or len(self._users) >= STREAM_LIMIT:
+                self._behind = None
+                break
+            if message.user_id in self._behind or self._count[message.user_id] >= USER_LIMIT:
+                self._behind.add(message.user_id)
+            elif message.id not in self._users:
+                self._track(message.id, message.user_id)
                 chosen.append(message)
-                count[message.user_id] += not again
         return chosen
 
     def _track(self, message_id: str, user_id: str) -> None:
         if message_id not in self._users:
             self._users[message_id] = user_id
             self._count[user_id] += 1
-
-    def _is_lost(self, message_id: str) -> bool:
-        at = self._published.get(message_id)
-        return at is not None and time.monotonic() - at > LOST_AFTER

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import CATALOGUE, OPEN_STATES, ActionState, Claim
+from brody_agents.action import OPEN_STATES, ActionState, Claim
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import insert_new, table, whole_id
 from brody_agents.ledger.tables import Action, ActionClaim, Verdict
+from brody_agents.ledger.users import learn
 from brody_agents.ledger.vault import Vault
-from brody_agents.policy.rules import judge
 
 _A, _C, _V = table(Action).c, table(ActionClaim).c, table(Verdict).c
 _OPEN = sorted(OPEN_STATES)
@@ -111,7 +111,7 @@ async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord
     for a in changes:
         values = {
             "state": a.state,
-            "reason": a.reason,
+            "reason": vault.seal(a.user_id, a.reason),
             "fence": a.fence,
             "merged_into": a.merged_into,
             "updated_at": now,
@@ -139,19 +139,12 @@ async def any_busy(tx: AsyncConnection) -> bool:
     return (await tx.execute(query)).first() is not None
 
 
-async def promote_observed(tx: AsyncConnection, user_id: str) -> None:
-    """Judge anew what a dry run only observed: it was proposed, and now it counts."""
-    rows = await tx.execute(select(_A.id, _A.kind).where(_A.user_id == user_id, _A.state == ActionState.PROPOSED))
-    for action_id, kind in rows.all():
-        judgement = judge(CATALOGUE[kind])
-        values = {"state": judgement.state, "reason": judgement.reason, "updated_at": datetime.now(UTC)}
-        await tx.execute(update(table(Action)).where(_A.id == action_id).values(**values))
-
-
-async def load(tx: AsyncConnection, vault: Vault, *conditions: Any, limit: int = 1000) -> list[ActionRecord]:
+async def load(tx: AsyncConnection, vault: Vault, *conditions: Any, limit: int | None = None) -> list[ActionRecord]:
     """Return actions in the order in which they were proposed."""
     query = select(table(Action)).where(*conditions).order_by(_A.seq).limit(limit)
-    return [record(vault, dict(row)) for row in (await tx.execute(query)).mappings()]
+    rows = [dict(row) for row in (await tx.execute(query)).mappings()]
+    await learn(tx, vault, (row["user_id"] for row in rows))  # a claim on a shared account may be another user's
+    return [record(vault, row) for row in rows]
 
 
 async def merged_into(tx: AsyncConnection, vault: Vault, ids: Collection[str]) -> list[ActionRecord]:
@@ -185,11 +178,12 @@ _VERDICT_DETAIL = ("parties", "why", "otherwise", "options")
 
 
 def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
-    plain = ("id", "key", "user_id", "run_id", "kind", "state", "reason", "proposed_by", "message_id", "cause")
+    plain = ("id", "key", "user_id", "run_id", "kind", "state", "proposed_by", "message_id", "cause")
     more = ("priority", "deadline", "confidence", "provenance", "fence", "redo_of", "merged_into")
     return {name: getattr(a, name) for name in (*plain, *more, "created_at", "updated_at")} | {
         "arguments": vault.seal(a.user_id, a.arguments),
         "why": vault.seal(a.user_id, a.why),
+        "reason": vault.seal(a.user_id, a.reason),
         "result": None,
     }
 
@@ -209,7 +203,7 @@ def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
     row.pop("seq")
     user_id = row["user_id"]
-    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "result")}
+    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result")}
     row["state"] = ActionState(row["state"])
     return ActionRecord(**row)
 

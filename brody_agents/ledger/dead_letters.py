@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.errors import NotFound
+from brody_agents.ledger.items import read_again
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table, whole_id
-from brody_agents.ledger.tables import DeadLetter, Email, Message
+from brody_agents.ledger.statements import table, upsert, whole_id
+from brody_agents.ledger.tables import DeadLetter, Message
 from brody_agents.ledger.vault import Vault
 
 _D = table(DeadLetter).c
@@ -37,10 +38,9 @@ class Burial:
 
     @property
     def id(self) -> str:
-        """Return the letter's id; the same message or item, agent and bytes have one letter."""
-        if self.message_id or self.item_id:
-            return stable_id("dead-letter", self.message_id or "", self.agent, self.item_id or "", self.code)
-        return str(uuid.uuid4())
+        """Return the letter's id; the same message or item has one for each agent and code, else the same bytes."""
+        what = self.message_id or self.item_id or hashlib.sha256(self.body).hexdigest()
+        return stable_id("dead-letter", self.user_id, what, self.agent, self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ Letters = list[Letter]
 
 
 async def bury(tx: AsyncConnection, vault: Vault, burials: Iterable[Burial]) -> None:
-    """Write dead letters; one that was replayed and failed again is a letter once more."""
+    """Write dead letters; one that was replayed and failed again is a letter once more, with the new reason."""
     now = datetime.now(UTC)
     rows = [
         {
@@ -85,16 +85,14 @@ async def bury(tx: AsyncConnection, vault: Vault, burials: Iterable[Burial]) -> 
         for b in burials
     ]
     if rows:
-        await tx.execute(insert_new(tx, DeadLetter), rows)
-        again = update(table(DeadLetter)).where(_D.id.in_([row["id"] for row in rows])).values(replayed_at=None)
-        await tx.execute(again)
+        await tx.execute(upsert(tx, DeadLetter), rows)
 
 
-async def unbury_items(tx: AsyncConnection, item_ids: Iterable[str]) -> None:
-    """Take the letters of items away that can be read now."""
+async def unbury_items(tx: AsyncConnection, user_id: str, item_ids: Iterable[str]) -> None:
+    """Take the letters of a user's items away that can be read now."""
     ids = list(item_ids)
     if ids:
-        await tx.execute(table(DeadLetter).delete().where(_D.item_id.in_(ids)))
+        await tx.execute(table(DeadLetter).delete().where(_D.item_id.in_(ids), _D.user_id == user_id))
 
 
 class DeadLetters:
@@ -130,8 +128,7 @@ class DeadLetters:
                 m = table(Message)
                 await tx.execute(update(m).where(m.c.id == letter.message_id).values(open=True))
             elif letter.item_id:
-                e = table(Email)
-                await tx.execute(update(e).where(e.c.id == letter.item_id).values(version=""))
+                await read_again(tx, letter.user_id, letter.item_id)
         return letter
 
     async def _letters(self, query: Any) -> Letters:

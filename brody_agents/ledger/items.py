@@ -35,6 +35,10 @@ _JUDGED = frozenset(
 """What triage said of a mail, and when it was first seen: kept when the mail changes."""
 
 
+UNREADABLE = "It cannot be read."
+"""The problem of a bad item; why, which may quote it, is in its dead letter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose page is written: the user, the account and the run."""
@@ -104,12 +108,25 @@ def _bad_row(owner: Owner, domain: str, item: BadItem) -> dict[str, Any]:
         column.name: _EMPTY.get(str(column.type), None) for column in t.columns if not column.nullable
     }
     row |= {"id": owner.item_id(item.key), "user_id": owner.user_id, _account(t).name: owner.account}
-    row |= {"external_id": item.key, _version(t).name: item.version, "problem": item.reason, "removed": False}
+    row |= {"external_id": item.key, _version(t).name: item.version, "problem": UNREADABLE, "removed": False}
     if domain == "mail":
         row |= {"timestamp": owner.now, "run_id": owner.run_id, "reply_state": "none"}
     if domain in ("calendar", "tasks"):
         row |= {"created_at": owner.now}
     return row
+
+
+async def read_again(tx: AsyncConnection, user_id: str, item_id: str) -> None:
+    """Have the next run read an item again: forget its version, and how far its account was read."""
+    c = table(Cursor)
+    for model in TABLES.values():
+        t = table(model)
+        mine = (t.c.id == item_id, t.c.user_id == user_id)
+        account = (await tx.execute(select(_account(t)).where(*mine))).scalar()
+        if account is not None:
+            await tx.execute(update(t).where(*mine).values({_version(t).name: ""}))
+            unread = update(c).where(c.c.account == account, c.c.user_id == user_id)
+            await tx.execute(unread.values(cursor=""))
 
 
 _EMPTY: Mapping[str, Any] = {"VARCHAR": "", "BOOLEAN": False, "INTEGER": 0}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,8 +22,9 @@ from sqlalchemy.pool import StaticPool
 
 from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
 from brody_agents.ledger.migrations import migrate
-from brody_agents.ledger.statements import table
+from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import User, UserKey
+from brody_agents.ledger.users import learn
 from brody_agents.ledger.vault import Vault
 
 
@@ -41,6 +42,7 @@ class Ledger:
         self._engine = engine
         self.vault = vault
         self._writing = asyncio.Lock()
+        self._learning = asyncio.Lock()
         self._single = single
 
     @classmethod
@@ -78,22 +80,23 @@ class Ledger:
 
     async def ensure_users(self, user_ids: set[str]) -> None:
         """Create the users that are unknown, and take their sealing keys into use."""
-        unknown = sorted(u for u in user_ids if not self.vault.knows(u))
+        if all(map(self.vault.knows, user_ids)):
+            return
+        async with self._learning:  # whoever asks for the same user at the same time finds it known then
+            await self._learn(sorted(u for u in user_ids if not self.vault.knows(u)))
+
+    async def _learn(self, unknown: list[str]) -> None:
         if not unknown:
             return
         async with self.write() as tx:
-            keys = table(UserKey)
-            rows = await tx.execute(select(keys.c.user_id, keys.c.wrapped).where(keys.c.user_id.in_(unknown)))
-            wrapped = {row.user_id: row.wrapped for row in rows}
+            new = {user_id: self.vault.new_key(user_id) for user_id in await learn(tx, self.vault, unknown)}
             now = datetime.now(UTC)
-            for user_id in unknown:
-                if user_id not in wrapped:
-                    wrapped[user_id] = self.vault.new_key(user_id)
-                    await tx.execute(keys.insert(), {"user_id": user_id, "wrapped": wrapped[user_id]})
-                    row = {"id": user_id, "name": user_id, "created_at": now, "updated_at": now}
-                    await tx.execute(table(User).insert(), row)
-        for user_id in unknown:
-            self.vault.learn(user_id, wrapped[user_id])
+            for user_id, wrapped in new.items():
+                await tx.execute(table(UserKey).insert(), {"user_id": user_id, "wrapped": wrapped})
+                row = {"id": user_id, "name": user_id, "created_at": now, "updated_at": now}
+                await tx.execute(insert_new(tx, User), row)
+        for user_id, wrapped in new.items():
+            self.vault.learn(user_id, wrapped)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,4 +1,4 @@
-"""Messages in the ledger: the outbox and the backlog, what was handled, and the dead letters."""
+"""Messages in the ledger: the outbox and the backlog, and what was handled. Their bodies are sealed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import AgentMessage, encode
+from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import DeadLetter, Handled, Message, Run
+from brody_agents.ledger.vault import Vault
 
 _M, _H, _D = table(Message).c, table(Handled).c, table(DeadLetter).c
 
@@ -28,6 +30,8 @@ class Stored:
     run_id: str | None
     partition: int
     body: bytes
+    begun: bool = False
+    """Whether some agent may be done with it."""
 
     @property
     def digest(self) -> bytes:
@@ -49,17 +53,21 @@ def digest_of(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-async def write(tx: AsyncConnection, messages: Sequence[AgentMessage]) -> list[Stored]:
-    """Put messages in the backlog; one that is there already stays as it is."""
+async def write(tx: AsyncConnection, vault: Vault, messages: Sequence[AgentMessage]) -> list[Stored]:
+    """Put messages in the backlog and return those that are new; one that is there already stays as it is."""
+    if not messages:
+        return []
     now = datetime.now(UTC)
-    stored = [Stored(m.id, m.user_id, m.run_id, partition_of(m.user_id), encode(m)) for m in messages]
-    if stored:
-        rows = [_row(m, s, now) for m, s in zip(messages, stored, strict=True)]
-        await tx.execute(insert_new(tx, Message), rows)
-    return stored
+    each: dict[str, AgentMessage] = {}
+    for m in messages:
+        each.setdefault(m.id, m)
+    stored = [Stored(m.id, m.user_id, m.run_id, partition_of(m.user_id), encode(m)) for m in each.values()]
+    rows = [_row(vault, each[s.id], s, now) for s in stored]
+    new = set((await tx.execute(insert_new(tx, Message).returning(_M.id), rows)).scalars())
+    return [s for s in stored if s.id in new]
 
 
-def _row(message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
+def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
     return {
         "id": message.id,
         "partition": stored.partition,
@@ -70,7 +78,7 @@ def _row(message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]
         "message_type": message.message_type,
         "priority": message.priority.rank,
         "not_before": message.not_before,
-        "body": stored.body,
+        "body": vault.seal_bytes(message.user_id, stored.body),
         "digest": stored.digest,
         "open": True,
         "created_at": now,
@@ -111,21 +119,44 @@ async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
         await tx.execute(update(table(Message)).where(_M.id.in_(ids)).values(open=False))
 
 
-async def backlog(tx: AsyncConnection, limit: int) -> list[Stored]:
+async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Stored]:
     """Return open messages that are due: by priority, then in the order in which they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
-    not depend on how fast accounts are read.
+    not depend on how fast accounts are read. Users in ``without`` are passed over.
     """
-    r = table(Run).c
+    others = [_M.user_id.not_in(without)] if without else []
+    return await _stored(ledger, _due().where(*others).order_by(_M.priority, _M.seq).limit(limit))
+
+
+async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
+    """Return those of the messages that are open."""
+    return await _stored(ledger, _due().where(_M.id.in_(ids)).order_by(_M.priority, _M.seq))
+
+
+async def any_due(tx: AsyncConnection) -> bool:
+    """Say whether any message is open and due."""
+    return (await tx.execute(_due().limit(1))).first() is not None
+
+
+def _due() -> Any:
+    r, now = table(Run).c, datetime.now(UTC)
     reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
-    query = (
-        select(_M.id, _M.user_id, _M.run_id, _M.partition, _M.body)
-        .where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= datetime.now(UTC)), ~reading)
-        .order_by(_M.priority, _M.seq)
-        .limit(limit)
-    )
-    return [Stored(*row) for row in await tx.execute(query)]
+    handled = select(_H.agent).where(_H.message_id == _M.id).exists()
+    buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
+    columns = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, or_(handled, buried).label("begun"))
+    return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
+
+
+async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
+    async with ledger.read() as tx:
+        rows = (await tx.execute(query)).all()
+    await ledger.ensure_users({row.user_id for row in rows})
+    vault = ledger.vault
+    return [
+        Stored(row.id, row.user_id, row.run_id, row.partition, vault.open_bytes(row.user_id, row.body), row.begun)
+        for row in rows
+    ]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:

@@ -119,12 +119,12 @@ class Email(Row, table=True):
 
 
 class Task(Row, table=True):
-    """A task of the user's own list."""
+    """A task of the user's own list, or of a task account."""
 
     __tablename__ = "tasks"
 
     id: str = Field(primary_key=True)
-    user_id: str = Field(index=True)
+    user_id: str = Field(primary_key=True, index=True)
     title: str
     description: SealedBytes | None = _sealed()
     priority: str = "normal"
@@ -222,7 +222,7 @@ class Message(Row, table=True):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_backlog", "priority", "seq", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_messages_backlog", "priority", "seq", "user_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_messages_run", "run_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
@@ -236,7 +236,7 @@ class Message(Row, table=True):
     message_type: str
     priority: int
     not_before: datetime | None = _time()
-    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    body: SealedBytes = Field(sa_column=Column(Sealed, nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     open: bool = True
     created_at: datetime = _time(nullable=False)
@@ -308,7 +308,7 @@ class Action(Row, table=True):
     arguments: SealedBytes | None = _sealed()
     state: str
     why: SealedBytes | None = _sealed()
-    reason: str = ""
+    reason: SealedBytes | None = _sealed()
     proposed_by: str
     message_id: str
     cause: str = ""

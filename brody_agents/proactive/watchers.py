@@ -86,10 +86,10 @@ class Watcher:
             await reader.write(tx, self, owner, page.items)
             await items.write_bad(tx, owner, domain, page.bad)
             await items.remove(tx, owner, domain, page.removed)
-            await unbury_items(tx, [owner.item_id(reader.key(item)) for item in page.items])
+            await unbury_items(tx, owner.user_id, [owner.item_id(reader.key(item)) for item in page.items])
             await bury(tx, self.ledger.vault, [_burial(owner, domain, bad) for bad in page.bad])
             await items.move_cursor(tx, owner, domain, page.cursor)
-            await messages.write(tx, [_announcement(owner, *a) for a in announced])
+            await messages.write(tx, self.ledger.vault, [_announcement(owner, *a) for a in announced])
 
 
 def _burial(owner: Owner, domain: str, bad: BadItem) -> Burial:

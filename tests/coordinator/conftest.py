@@ -14,13 +14,11 @@ from tests.coordinator.kit import Place, Server
 
 def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
     if name == "memory":
-        return Place(home, settings.model_copy(update={"redis_url": "memory:"}), Server(name, None, ""))
+        return Place(home, settings.model_copy(update={"redis_url": "memory:"}), Server(name, None, home))
     if name == "valkey":
-        return Place(home, settings, Server(name, socket_of(home), "brody"))
+        return Place(home, settings, Server(name, socket_of(home), home))
     socket = request.getfixturevalue("redis_server")
-    return Place(
-        home, settings.model_copy(update={"redis_url": f"unix://{socket}"}), Server(name, socket, f"brody:{home}")
-    )
+    return Place(home, settings.model_copy(update={"redis_url": f"unix://{socket}"}), Server(name, socket, home))
 
 
 @pytest.fixture(params=BUSES)

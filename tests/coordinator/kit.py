@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,8 @@ from redis.asyncio import Redis
 from brody_agents import AgentMessage, Brody, BrodyAgent, Context, Payload, handles
 from brody_agents.communication.bus.base import PARTITIONS, partition_of
 from brody_agents.communication.message_protocol import new_context
+from brody_agents.ledger.vault import Vault
 from brody_agents.settings import Settings
-
 
 
 class Note(Payload, message_type="note"):
@@ -47,13 +50,28 @@ class Recorder(BrodyAgent):
         self.messages.append(ctx.message)
 
 
+async def until(holds: Callable[[], Any], what: str) -> Any:
+    """Wait until ``holds``, a function or a coroutine function, gives something, and return it."""
+    for _ in range(2_000):
+        found = holds()
+        if found := (await found if isawaitable(found) else found):
+            return found
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"waited in vain: {what}")
+
+
 @dataclass(frozen=True)
 class Server:
     """The server of a bus and where a home's streams are on it."""
 
     name: str
     socket: Path | None
-    prefix: str
+    home: Path
+
+    @property
+    def prefix(self) -> str:
+        """Return what the keys of the home begin with, once it has been opened."""
+        return f"brody:{Vault.of_home(self.home).mark}"
 
     def client(self) -> Redis:
         """Connect as a stranger would."""
@@ -66,7 +84,10 @@ class Server:
     async def lengths(self, client: Redis) -> list[int]:
         """Return the lengths of all streams."""
         streams = [f"{self.prefix}:{{{n}}}:messages" for n in range(PARTITIONS)]
-        return [await client.xlen(stream) for stream in streams]
+        pipeline = client.pipeline(transaction=False)
+        for stream in streams:
+            pipeline.xlen(stream)
+        return list(await pipeline.execute())
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,8 @@ async def test_what_cannot_be_written_harms_its_own_message_only(quick: Place, w
     class Wrong(BrodyAgent):
         @handles
         async def on_note(self, message: Note, ctx: Context) -> None:
-            if awaitable := OUTPUTS[what](ctx):
-                if not isinstance(awaitable, str):
-                    await awaitable
+            if (awaitable := OUTPUTS[what](ctx)) and not isinstance(awaitable, str):
+                await awaitable
 
     recorder = Recorder()
     async with quick.brody(Wrong("wrong"), recorder) as brody:

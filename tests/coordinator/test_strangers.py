@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import orjson
@@ -10,9 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from brody_agents import AgentMessage, BrodyAgent, Context, handles
+from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import Origin, Provenance, encode
 from brody_agents.coordinator.outbox import Outbox
-from tests.coordinator.kit import Note, Place, Recorder, note
+from tests.coordinator.kit import Note, Place, Recorder, note, until
 
 pytestmark = pytest.mark.timeout(30)
 TRUSTED = {"": Provenance(origin=Origin.USER)}
@@ -29,14 +29,7 @@ async def stranger(served: Place, request: pytest.FixtureRequest) -> AsyncIterat
 async def put(client: Redis, place: Place, data: bytes, user: str = "me", field: str = "m") -> None:
     """Write an entry to the stream of a user and wake the readers."""
     await client.xadd(place.server.stream(user), {field: data})
-    await client.publish(f"{place.server.prefix}:wake", "0")
-
-
-async def until(recorder: Recorder, count: int) -> None:
-    """Wait until so many messages were handled."""
-    async with asyncio.timeout(10):
-        while len(recorder.seen) < count:
-            await asyncio.sleep(0.01)
+    await client.publish(f"{place.server.prefix}:wake", str(partition_of(user)))
 
 
 async def test_a_strangers_message_is_adopted_and_handled_but_not_believed(served: Place, stranger: Redis) -> None:
@@ -45,7 +38,7 @@ async def test_a_strangers_message_is_adopted_and_handled_but_not_believed(serve
     async with served.brody(recorder) as brody:
         await brody.drain()
         await put(stranger, served, encode(note(text="hello", id="theirs", provenance=TRUSTED)))
-        await until(recorder, 1)
+        await until(lambda: len(recorder.seen) == 1, "1 messages")
         await brody.drain()
         assert await brody.dead_letters.list() == []
     assert recorder.messages[0].id == "theirs"
@@ -61,9 +54,7 @@ async def test_what_comes_from_a_strangers_message_is_untrusted_too(served: Plac
     async with served.brody(Wisher("wisher")) as brody:
         await brody.drain()
         await put(stranger, served, encode(note("wisher", "do this", provenance=TRUSTED)))
-        async with asyncio.timeout(10):
-            while not (actions := await brody.actions.list()):
-                await asyncio.sleep(0.01)
+        actions = await until(brody.actions.list, "the proposal")
     assert actions[0].provenance[""]["origin"] == "untrusted"
 
 
@@ -77,12 +68,12 @@ async def test_a_strangers_message_without_id_and_in_other_words_is_handled_once
     async with served.brody(recorder) as brody:
         await brody.drain()
         await put(stranger, served, wordy)
-        await until(recorder, 1)
+        await until(lambda: len(recorder.seen) == 1, "1 messages")
         await brody.drain()
         await put(stranger, served, wordy)
         document.pop("id")
         await put(stranger, served, orjson.dumps({"agent_message": document | {"priority": "medium"}}))
-        await until(recorder, 2)
+        await until(lambda: len(recorder.seen) == 2, "2 messages")
         await brody.drain()
         assert await brody.dead_letters.list() == []
     assert recorder.seen == ["once", "once"]
@@ -96,7 +87,7 @@ async def test_a_copy_that_was_handled_before_a_restart_is_dropped(served: Place
     async with served.brody(first) as brody:
         await brody.drain()
         await put(stranger, served, data)
-        await until(first, 1)
+        await until(lambda: len(first.seen) == 1, "1 messages")
         await brody.drain()
     async with served.brody(second) as brody:
         await brody.drain()
@@ -105,7 +96,7 @@ async def test_a_copy_that_was_handled_before_a_restart_is_dropped(served: Place
             await put(stranger, served, encode(note(text="new")))
         else:
             await brody.send(note(text="new"))
-        await until(second, 1)
+        await until(lambda: len(second.seen) == 1, "1 messages")
         await brody.drain()
         assert await brody.dead_letters.list() == []
     assert second.seen == ["new"]
@@ -131,7 +122,7 @@ async def test_nobody_can_stand_in_for_a_message_of_ours(
         monkeypatch.undo()
         await put(stranger, served, forged)
         await brody.send(note(text="the end"))
-        await until(recorder, 2)
+        await until(lambda: len(recorder.seen) == 2, "2 messages")
         await brody.drain()
         letters = await brody.dead_letters.list()
     assert recorder.seen == ["ours", "the end"]
@@ -146,25 +137,23 @@ async def test_bytes_that_are_no_message_are_kept_as_they_are(served: Place, str
         await brody.drain()
         await put(stranger, served, data)
         await brody.send(note(text="behind it"))
-        async with asyncio.timeout(10):
-            while not (letters := await brody.dead_letters.list()):
-                await asyncio.sleep(0.01)
+        letters = await until(brody.dead_letters.list, "the dead letter")
         await brody.drain()
         assert recorder.seen == ["behind it"]
         assert [letter.body for letter in letters] == [data]
-        async with asyncio.timeout(10):
-            while any(await served.server.lengths(stranger)):
-                await asyncio.sleep(0.01)
+
+        async def is_empty() -> bool:
+            return not any(await served.server.lengths(stranger))
+
+        await until(is_empty, "the stream is empty")
 
 
 async def test_an_entry_that_has_other_fields_is_kept_too(served: Place, stranger: Redis) -> None:
     async with served.brody() as brody:
         await brody.drain()
         await put(stranger, served, b"what is this", field="other")
-        async with asyncio.timeout(10):
-            while not (letters := await brody.dead_letters.list()):
-                await asyncio.sleep(0.01)
-    assert b"other" in letters[0].body and b"what is this" in letters[0].body
+        letters = await until(brody.dead_letters.list, "the dead letter")
+    assert letters[0].body == b"other=what is this"
 
 
 async def test_nothing_that_comes_in_from_the_edge_is_believed(quick: Place) -> None:
@@ -183,7 +172,7 @@ async def test_a_note_on_the_wake_up_channel_that_means_nothing_is_no_harm(serve
         await brody.drain()
         await stranger.publish(f"{served.server.prefix}:wake", "nonsense,-1,99999")
         await put(stranger, served, encode(note(text="heard")))
-        await until(recorder, 1)
+        await until(lambda: len(recorder.seen) == 1, "1 messages")
         await brody.drain()
 
 

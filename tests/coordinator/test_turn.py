@@ -10,10 +10,10 @@ import pytest
 from brody_agents import AgentMessage, BrodyAgent, Context, handles
 from brody_agents.communication.message_protocol import UnknownPayload, encode, new_context
 from brody_agents.errors import Retryable
-from tests.coordinator.kit import Note, Place, Recorder, Unheard, note
+from tests.coordinator.kit import Note, Place, Recorder, Unheard, note, until
 
 pytestmark = pytest.mark.timeout(30)
-PAST, SOON = (datetime.now(UTC) + timedelta(seconds=s) for s in (-60, 0.3))
+PAST = datetime.now(UTC) - timedelta(minutes=1)
 
 
 async def test_a_message_of_an_unknown_type_is_kept_to_the_byte(place: Place) -> None:
@@ -72,8 +72,7 @@ async def test_a_message_waits_for_its_time(place: Place) -> None:
         await brody.send(note(text="now"))
         await brody.drain()
         assert recorder.seen == ["now"]
-        while len(recorder.seen) < 2:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(recorder.seen) == 2, "the later message")
     assert recorder.seen == ["now", "later"]
     assert datetime.now(UTC) >= at
 
@@ -107,7 +106,7 @@ async def test_a_handler_that_returns_something_has_failed(quick: Place) -> None
     """What is to happen is told and proposed; a value would be lost silently."""
 
     class Returns(Recorder):
-        @handles
+        @handles  # type: ignore[type-var]
         async def on_note(self, message: Note, ctx: Context) -> str:  # type: ignore[override]
             return "lost"
 
@@ -190,9 +189,7 @@ async def test_a_slow_handler_holds_up_its_own_lane_only(place: Place) -> None:
         await brody.send(note("slow", "behind it"))
         await brody.send(note("slow", "another user", user="ada"))
         await brody.send(note("quick", "another agent"))
-        async with asyncio.timeout(10):
-            while not (slow.seen and quick.seen):
-                await asyncio.sleep(0.01)
+        await until(lambda: slow.seen and quick.seen, "the others")
         assert (slow.seen, quick.seen) == (["another user"], ["another agent"])
         may_end.set()
         await brody.drain()

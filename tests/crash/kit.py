@@ -21,6 +21,8 @@ from typing import Any, Literal
 
 import psutil
 
+from brody_agents.communication.bus.embedded import folder_of, socket_of
+
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 DAY = ("--user", "mira", "--tz", "Europe/Berlin", "--now", "2026-10-26T07:30:00+01:00")
 _IMPORTED_ONCE = [
@@ -31,15 +33,16 @@ _IMPORTED_ONCE = [
 
 
 Place = Literal["before commit", "after commit", "publish", "set_shared", "acknowledge"]
-"""Where a process can kill itself: at a commit of the ledger, or when it calls this method of the bus."""
+"""Where a signal can hit a process: at a commit of the ledger, or when it calls this method of the bus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """When a process kills itself: at a place, the ``number``-th time that it comes there."""
+    """What hits a process: a signal, at a place, the ``number``-th time that it comes there."""
 
     place: Place
     number: int
+    by: signal.Signals = signal.SIGKILL
 
     def __str__(self) -> str:
         return f"{self.place} {self.number}"
@@ -86,6 +89,12 @@ class Run:
         """Send it a signal."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
+
+    def stopped(self) -> None:
+        """Wait until SIGSTOP has stopped it."""
+        while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
+            self.process.join(0.01)
+            assert self.process.exitcode is None, f"It ended before it was stopped:\n{self._text('err')}"
 
     def _text(self, what: str) -> str:
         return (self.folder / f"{self.name}.{what}").read_text()
@@ -160,11 +169,11 @@ def run_ids(home: Path) -> list[str]:
 
 
 def servers_of(home: Path) -> list[int]:
-    """Return the processes of servers that work in a home."""
-    found = []
+    """Return the processes of a home's servers."""
+    found, folder = [], folder_of(socket_of(home))
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if Path(process.cwd()).is_relative_to(home) and process.status() != psutil.STATUS_ZOMBIE:
+            if Path(process.cwd()) == folder and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
 
@@ -205,7 +214,7 @@ def _brody(
         os.dup2(os.open(f"{output}.{ending}", os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     os.environ.update(environment)
     if crash is not None:
-        _whenever(crash.place, _killed(crash))
+        _whenever(crash.place, _hit(crash))
     if counter is not None:
         place, visits = counter
         _whenever(place, lambda number: setattr(visits, "value", number))
@@ -214,10 +223,10 @@ def _brody(
     app(arguments)
 
 
-def _killed(crash: Crash) -> Callable[[int], None]:
+def _hit(crash: Crash) -> Callable[[int], None]:
     def act(number: int) -> None:
         if number == crash.number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), crash.by)
 
     return act
 

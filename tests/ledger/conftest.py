@@ -22,10 +22,16 @@ async def ledger() -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-async def kept(home: Path) -> AsyncIterator[Ledger]:
-    """Give the open ledger of a home."""
+def made(home: Path) -> Path:
+    """Return the folder of a home that is there."""
     home.mkdir()
-    opened = await Ledger.open(home)
+    return home
+
+
+@pytest.fixture
+async def kept(made: Path) -> AsyncIterator[Ledger]:
+    """Give the open ledger of a home."""
+    opened = await Ledger.open(made)
     await opened.ensure_users(USERS)
     yield opened
     await opened.close()

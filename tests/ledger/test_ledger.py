@@ -73,18 +73,20 @@ async def test_opening_again_changes_nothing(kept: Ledger, home: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"this was never a database" * 100, b"SQLite format 3\x00" + bytes(5000)])
-async def test_a_file_that_is_no_ledger_is_named_with_the_remedy(home: Path, content: bytes) -> None:
-    home.mkdir()
-    (home / "brody.db").write_bytes(content)
+async def test_a_file_that_is_no_ledger_is_named_with_the_remedy(made: Path, content: bytes) -> None:
+    await asyncio.to_thread((made / "brody.db").write_bytes, content)
     with pytest.raises(LedgerError, match=r"brody\.db.*another --home"):
-        await Ledger.open(home)
+        await Ledger.open(made)
 
 
 async def test_an_error_undoes_the_whole_transaction(kept: Ledger) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with kept.write() as tx:
             await tx.execute(table(User).update().values(name="changed"))
             raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        await fail()
     async with kept.read() as tx:
         assert "changed" not in set((await tx.execute(select(table(User).c.name))).scalars())
 

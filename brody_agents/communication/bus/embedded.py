@@ -44,15 +44,18 @@ class EmbeddedValkey:
     @classmethod
     async def of_home(cls, home: Path) -> EmbeddedValkey:
         """Adopt the home's live server or start one (0.1 s); raise ``NoEmbeddedServer``, ``BusUnavailable``."""
-        socket = socket_of(home)
-        if await _answers(socket):
-            return cls(socket, None)
-        socket.unlink(missing_ok=True)
-        return cls(socket, await asyncio.to_thread(_start, home / "valkey", socket))
+        try:
+            socket = socket_of(home)
+            if await _answers(socket):
+                return cls(socket, None)
+            socket.unlink(missing_ok=True)
+            return cls(socket, await asyncio.to_thread(_start, folder_of(socket), socket))
+        except OSError as error:
+            raise BusUnavailable(f"There is no place for a Valkey: {error}.", "Set XDG_RUNTIME_DIR.") from error
 
     def client(self) -> Redis:
         """Return a client of the server."""
-        return Redis(unix_socket_path=str(self.socket), protocol=3)
+        return Redis(unix_socket_path=str(self.socket), protocol=3, retry=Retry(NoBackoff(), 1))
 
     async def stop(self) -> None:
         """Stop the server, started or adopted."""
@@ -64,6 +67,12 @@ class EmbeddedValkey:
                 await client.shutdown(nosave=True)
             await client.aclose()
         self.socket.unlink(missing_ok=True)
+        await asyncio.to_thread(shutil.rmtree, folder_of(self.socket), ignore_errors=True)
+
+
+def folder_of(socket: Path) -> Path:
+    """Return the folder that a server works in; not in the home, since its configuration takes no odd names."""
+    return socket.with_suffix("")
 
 
 def socket_of(home: Path) -> Path:
@@ -95,7 +104,7 @@ def _start(folder: Path, socket: Path) -> Callable[[], None]:
     try:
         server.start()
     except Exception as error:
-        raise BusUnavailable(f"The embedded Valkey did not start: {error}.", "See valkey.log in the home.") from error
+        raise BusUnavailable(f"The embedded Valkey did not start: {error}.", f"See {folder}/valkey.log.") from error
     stop: Callable[[], None] = server.stop
     return stop
 

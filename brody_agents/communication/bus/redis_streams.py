@@ -7,6 +7,7 @@ Idle readers wait on one channel; a poll of all partitions stands behind it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,15 +15,31 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeout
 
 from brody_agents.communication.bus.base import BATCH, PARTITIONS, Entry, partition_of
-from brody_agents.errors import BusUnavailable
+from brody_agents.errors import BusUnavailable, ConfigurationError
 
 GROUP = "brody"
+POLL = 1.0
+"""Seconds after which all partitions are looked at, for what no wake-up told of."""
 _FIELD = b"m"
+
+
+def client_of(url: str) -> Redis:
+    """Return a client of a server; raise ``ConfigurationError`` for what is no URL of one.
+
+    It tries a lost connection again for half a second: the ledger has everything, so waiting gains little.
+    """
+    try:
+        return Redis.from_url(url, retry=Retry(ExponentialBackoff(cap=0.3, base=0.05), 3))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"BRODY_REDIS_URL is no URL of a server: {error}.",
+            "Write redis://HOST:PORT/DB, rediss://… or unix:///PATH, or memory: for none.",
+        ) from error
 
 
 class RedisStreamsBus:
@@ -34,6 +51,8 @@ class RedisStreamsBus:
         self._consumer = consumer
         self._where = where
         self._ready = False
+        self._preparing = asyncio.Lock()
+        self._polled = 0.0
         self._due: set[int] = set(range(PARTITIONS))
         self._orphans: set[int] = set(range(PARTITIONS))
         self._done: defaultdict[int, list[str]] = defaultdict(list)
@@ -60,8 +79,9 @@ class RedisStreamsBus:
             self._woken.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), timeout)
-            if not self._due:
-                self._due.update(range(PARTITIONS))
+        if not self._due or time.monotonic() - self._polled >= POLL:
+            self._polled = time.monotonic()
+            self._due.update(range(PARTITIONS))
         due, self._due = sorted(self._due), set()  # emptied first: whoever wakes us during the round trip is heard
         try:
             return await self._read(due, limit)
@@ -112,27 +132,28 @@ class RedisStreamsBus:
     async def _read(self, partitions: Iterable[int], limit: int) -> list[Entry]:
         done, self._done = self._done, defaultdict(list)
         wanted = list(partitions)
+        claimed = self._orphans.intersection(wanted)
         pipeline = self._client.pipeline(transaction=False)
         for partition, ids in done.items():
             pipeline.xack(self._stream(partition), GROUP, *ids)
             pipeline.xdel(self._stream(partition), *ids)
         for partition in wanted:
-            self._ask(pipeline, partition, limit)
+            self._ask(pipeline, partition, limit, partition in claimed)
         try:
             answers = await self._sent(pipeline.execute(raise_on_error=False))
         except BusUnavailable:
             for partition, ids in done.items():
                 self._done[partition].extend(ids)
             raise
-        return await self._taken(wanted, answers[2 * len(done) :], limit)
+        return await self._taken(wanted, answers[2 * len(done) :], limit, claimed)
 
-    def _ask(self, pipeline: Any, partition: int, limit: int) -> None:
-        if partition in self._orphans:  # what a consumer that has gone never acknowledged
+    def _ask(self, pipeline: Any, partition: int, limit: int, claim: bool) -> None:
+        if claim:  # what a consumer that has gone never acknowledged
             pipeline.xautoclaim(self._stream(partition), GROUP, self._consumer, min_idle_time=0, count=limit)
         else:
             pipeline.xreadgroup(GROUP, self._consumer, {self._stream(partition): ">"}, count=limit)
 
-    async def _taken(self, partitions: list[int], answers: list[Any], limit: int) -> list[Entry]:
+    async def _taken(self, partitions: list[int], answers: list[Any], limit: int, claimed: set[int]) -> list[Entry]:
         entries: list[Entry] = []
         for partition, answer in zip(partitions, answers, strict=True):
             if isinstance(answer, ResponseError) and "NOGROUP" in str(answer):
@@ -140,23 +161,22 @@ class RedisStreamsBus:
                 continue
             if isinstance(answer, Exception):
                 raise BusUnavailable(f"The bus failed: {answer}.") from answer
-            found = self._found(partition, answer)
-            if len(found) == limit or partition in self._orphans:
+            rows = answer[1] if partition in claimed else _stream_rows(answer)
+            if len(rows) >= limit or partition in claimed:
                 self._due.add(partition)
-            if len(found) < limit:
+            if len(rows) < limit and partition in claimed:
                 self._orphans.discard(partition)
-            entries.extend(found)
+            entries += [Entry(partition, _text(i), _data(fields)) for i, fields in rows if fields]
         return entries
-
-    def _found(self, partition: int, answer: Any) -> list[Entry]:
-        rows = answer[1] if partition in self._orphans else _stream_rows(answer)
-        return [Entry(partition, _text(i), fields[_FIELD]) for i, fields in rows if fields and _FIELD in fields]
 
     # -- keys and connection -------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        if self._ready:
-            return
+        async with self._preparing:
+            if not self._ready:
+                await self._make_groups()
+
+    async def _make_groups(self) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for partition in range(PARTITIONS):
             pipeline.xgroup_create(self._stream(partition), GROUP, id="0", mkstream=True)
@@ -174,7 +194,8 @@ class RedisStreamsBus:
         try:
             await pubsub.subscribe(self._channel)
             async for message in pubsub.listen():
-                self._wake({int(number) for number in message["data"].split(b",")})
+                numbers = {int(word) for word in message["data"].split(b",") if word.isdigit()}
+                self._wake(numbers & set(range(PARTITIONS)))
         except RedisError:
             self._ready = False
         finally:
@@ -184,10 +205,10 @@ class RedisStreamsBus:
     async def _sent(self, answers: Any) -> list[Any]:
         try:
             return list(await answers)
-        except (RedisConnectionError, RedisTimeout, OSError) as error:
+        except (RedisError, OSError) as error:
             self._ready = False
             raise BusUnavailable(
-                f"The bus at {self._where} cannot be reached: {error}.", "Start it; the ledger has everything."
+                f"The bus at {self._where} cannot be used: {error}.", "Mend it; the ledger has everything."
             ) from error
 
     def _wake(self, partitions: set[int]) -> None:
@@ -213,6 +234,11 @@ def _stream_rows(answer: Any) -> list[Any]:
         rows = next(iter(answer.values()))
         return list(rows[0]) if rows and isinstance(rows[0], list) else list(rows)
     return list(answer[0][1])
+
+
+def _data(fields: dict[bytes, bytes]) -> bytes:
+    """Return the message of an entry; of one that somebody else made in another form, all of it."""
+    return fields[_FIELD] if _FIELD in fields else b" ".join(b"%b=%b" % field for field in fields.items())
 
 
 def _text(value: bytes | str) -> str:

@@ -47,9 +47,9 @@ def _sections(brief: Brief, titles: dict[str, str]) -> Iterable[tuple[str, Rende
         yield "Agenda", _agenda(brief)
     if brief.conflicts:
         yield f"Conflicts ({len(brief.conflicts)})", Group(*(_conflict(c) for c in brief.conflicts[:MANY]))
-    owed = [m for m in brief.mail if m.needs_reply and m.reply_state == "owed"]
+    owed = _once(m for m in brief.mail if m.needs_reply and m.reply_state == "owed")
     yield "Needs a reply", _mail(owed, "Nobody waits for an answer.", brief.now)
-    waiting = [m for m in brief.mail if m.reply_state == "waiting" and m.category == "waiting"]
+    waiting = _once(m for m in brief.mail if m.reply_state == "waiting" and m.category == "waiting")
     if waiting:
         yield "You wait for an answer", _mail(waiting, "", brief.now)
     if not whole_day:
@@ -95,6 +95,11 @@ def _mail(mails: Sequence[BriefMail], nothing: str, now: datetime) -> Renderable
         when = "%d %b %H:%M" if mail.received_at.year == now.year else "%d %b %Y"
         table.add_row(f"{mail.received_at:{when}}", Text(clean(mail.sender)), what)
     return _with_rest(table, len(mails))
+
+
+def _once(mails: Iterable[BriefMail]) -> list[BriefMail]:
+    """Return each message once, however many copies of it came."""
+    return list({mail.message_id: mail for mail in mails}.values())
 
 
 def _categories(brief: Brief) -> RenderableType:

@@ -8,13 +8,15 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
-from brody_agents.communication.bus.embedded import EmbeddedValkey, socket_of
+from brody_agents.communication.bus.embedded import EmbeddedValkey, folder_of, socket_of
+from brody_agents.errors import BusUnavailable
 
 
 def server_process(home: Path) -> psutil.Process:
     """Return the process of the home's server."""
-    folder = str(home / "valkey")
+    folder = str(folder_of(socket_of(home)))
     for process in psutil.process_iter(["cmdline", "cwd"]):
         if process.info["cwd"] == folder:
             return process
@@ -31,6 +33,25 @@ async def test_it_listens_on_a_socket_only(home: Path) -> None:
     finally:
         await server.stop()
     assert not socket_of(home).exists()
+
+
+@pytest.mark.parametrize("name", ["with space", 'quo"te', "it's", "ünï", "what?x=1#y%41", "new\nline"])
+async def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """A home's name is no part of the server's configuration."""
+    server = await EmbeddedValkey.of_home(tmp_path / name)
+    client = server.client()
+    assert await client.ping()
+    await client.aclose()
+    await server.stop()
+    assert not folder_of(server.socket).exists()
+
+
+async def test_no_place_for_a_server_is_a_lost_bus(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks goes on in memory."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "file"))
+    with pytest.raises(BusUnavailable, match="no place for a Valkey"):
+        await EmbeddedValkey.of_home(home)
 
 
 async def test_a_live_server_is_adopted_and_stopped_by_its_last_user(home: Path) -> None:

@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("arguments", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("why", sa.LargeBinary(), nullable=True),
-        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("reason", sa.LargeBinary(), nullable=True),
         sa.Column("proposed_by", sa.String(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=False),
         sa.Column("cause", sa.String(), nullable=False),
@@ -244,7 +244,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_messages_backlog",
         "messages",
-        ["priority", "seq"],
+        ["priority", "seq", "user_id"],
         unique=False,
         sqlite_where=sa.text("open"),
         postgresql_where=sa.text("open"),
@@ -313,7 +313,7 @@ def upgrade() -> None:
         sa.Column("external_version", sa.String(), nullable=False),
         sa.Column("problem", sa.String(), nullable=False),
         sa.Column("removed", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("id", "user_id"),
     )
     op.create_index(op.f("ix_tasks_user_id"), "tasks", ["user_id"], unique=False)
     op.create_table(

@@ -1,0 +1,178 @@
+"""Admission: what comes from the bus becomes messages that are believed, or dead letters; each message once.
+
+Only the ledger's own words are believed. An entry is taken for one of its messages if it has the same bytes; what a
+stranger wrote is adopted without its provenance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from brody_agents.communication.bus.base import Bus, Entry
+from brody_agents.communication.message_protocol import AgentMessage, decode, encode
+from brody_agents.coordinator.lanes import Delivery
+from brody_agents.coordinator.outbox import Outbox
+from brody_agents.errors import ProtocolError
+from brody_agents.ledger import messages
+from brody_agents.ledger.dead_letters import Burial, bury
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.messages import Standing, digest_of
+from brody_agents.registry import Registry
+
+NOBODY = "nobody"
+"""The user under whom bytes are kept that do not say whose they are."""
+
+Arrived = tuple[AgentMessage, Entry]
+
+
+@dataclass(slots=True)
+class OpenMessage:
+    """A message under way: its entries on the bus and the agents that it still has to reach."""
+
+    message: AgentMessage
+    digest: bytes
+    waiting: set[str]
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What becomes of the entries of one reading, apart from the deliveries."""
+
+    burials: list[Burial] = field(default_factory=list)
+    over: list[Entry] = field(default_factory=list)
+    """Entries that are done with."""
+
+    def bury(self, entry: Entry, burial: Burial) -> None:
+        self.burials.append(burial)
+        self.over.append(entry)
+
+
+class Admission:
+    """Let messages in; ``open`` are those that are under way."""
+
+    def __init__(self, ledger: Ledger, bus: Bus, registry: Registry, outbox: Outbox) -> None:
+        self._ledger = ledger
+        self._bus = bus
+        self._registry = registry
+        self._outbox = outbox
+        self.open: dict[str, OpenMessage] = {}
+
+    async def admit(self, entries: Sequence[Entry]) -> list[Delivery]:
+        """Return the deliveries that entries make; one to no agent only has to be closed."""
+        reading = _Reading()
+        arrived = self._decoded(entries, reading)
+        standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e)], reading)
+        deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
+        await self._bury(reading.burials)
+        await self._bus.acknowledge(reading.over)
+        return deliveries
+
+    def _decoded(self, entries: Sequence[Entry], reading: _Reading) -> list[Arrived]:
+        decoded = []
+        for entry in entries:
+            try:
+                decoded.append((decode(entry.data, self._registry.payloads), entry))
+            except ProtocolError as error:
+                reading.bury(entry, _unreadable(error, entry))
+        return decoded
+
+    def _must_ask(self, message: AgentMessage, entry: Entry) -> bool:
+        return message.id not in self.open and not self._outbox.wrote(message.id, entry.data)
+
+    async def _standing(self, arrived: Sequence[Arrived], reading: _Reading) -> dict[str, Standing]:
+        """Return what the ledger knows of messages; what it does not have, it adopts."""
+        if not arrived:
+            return {}
+        await self._ledger.ensure_users({m.user_id for m, _ in arrived})
+        async with self._ledger.read() as tx:
+            standing = await messages.standing(tx, {m.id for m, _ in arrived})
+        adopted: dict[str, AgentMessage] = {}
+        for message, entry in arrived:
+            if message.id not in standing and message.id not in adopted:
+                try:
+                    encode(message)
+                    adopted[message.id] = message.untrusted()
+                except ProtocolError as error:
+                    reading.bury(entry, _unreadable(error, entry))
+        if adopted:
+            async with self._ledger.write() as tx:
+                stored = await messages.write(tx, self._ledger.vault, list(adopted.values()))
+            standing |= {s.id: Standing(s.digest, open=True) for s in stored}
+        return standing
+
+    def _admitted(
+        self, message: AgentMessage, entry: Entry, standing: Standing | None, reading: _Reading
+    ) -> list[Delivery]:
+        if entry in reading.over:
+            return []
+        known = self.open.get(message.id)
+        digest = known.digest if known else standing.digest if standing else digest_of(entry.data)
+        believed = _believed(message, entry, digest)
+        if believed is None:
+            reading.bury(entry, id_taken(message, entry.data))
+        elif known:  # a second copy on the bus
+            known.entries.append(entry)
+        elif standing is not None and not standing.open:
+            reading.over.append(entry)
+        elif message.not_before is not None and message.not_before > datetime.now(UTC):
+            reading.over.append(entry)
+            self._outbox.closed([message.id])
+        else:
+            return self._opened(OpenMessage(believed, digest, set(), [entry]), standing, reading)
+        return []
+
+    def _opened(self, opened: OpenMessage, standing: Standing | None, reading: _Reading) -> list[Delivery]:
+        message, done = opened.message, standing.done if standing else set()
+        self.open[message.id] = opened
+        self._outbox.arrived(message.id, message.user_id)
+        route = self._registry.route(message)
+        agents = [name for name in route.agents if name not in done]
+        body = opened.entries[0].data
+        if message.deadline is not None and message.deadline <= datetime.now(UTC):
+            why = "Its deadline had passed."
+            reading.burials += [burial(message, "expired", why, agent=a, body=body) for a in agents or [""]]
+            agents = []
+        elif route.code and message.recipient not in done:
+            reading.burials.append(burial(message, route.code, route.reason, agent=message.recipient, body=body))
+        opened.waiting |= set(agents)
+        return [Delivery(message, name) for name in agents or [""]]
+
+    async def _bury(self, burials: Sequence[Burial]) -> None:
+        if burials:
+            await self._ledger.ensure_users({b.user_id for b in burials})
+            async with self._ledger.write() as tx:
+                await bury(tx, self._ledger.vault, burials)
+
+
+def _believed(message: AgentMessage, entry: Entry, digest: bytes) -> AgentMessage | None:
+    """Return the message as the ledger has it, or ``None`` if the entry is no copy of it."""
+    if digest_of(entry.data) == digest:
+        return message
+    adopted = message.untrusted()
+    return adopted if digest_of(encode(adopted)) == digest else None
+
+
+def _unreadable(error: ProtocolError, entry: Entry) -> Burial:
+    return Burial(user_id=NOBODY, code=error.code, reason=str(error), body=entry.data)
+
+
+def id_taken(message: AgentMessage, body: bytes) -> Burial:
+    """Return the burial of a message whose id another one has; it does not stand for that one."""
+    return replace(burial(message, "id_taken", "Another message has this id.", body=body), message_id=None)
+
+
+def burial(message: AgentMessage, code: str, reason: str, *, agent: str = "", body: bytes = b"") -> Burial:
+    """Return the burial of a message for an agent."""
+    return Burial(
+        user_id=message.user_id,
+        code=code,
+        reason=reason,
+        body=body or encode(message),
+        message_id=message.id,
+        agent=agent,
+        message_type=message.message_type,
+        run_id=message.run_id,
+    )

@@ -1,0 +1,83 @@
+"""Every example runs by itself, without a server, and prints what its page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from brody_agents.communication.message_protocol import decode
+from brody_agents.communication.payloads import built_in_registry
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = sorted(path.name for path in EXAMPLES.glob("[0-9]*.py"))
+PRINTED: Mapping[str, list[str]] = {
+    "01_hello_agent.py": [
+        "hello_agent proposed notify: Hello, Ada!",
+        "because: Somebody came in.",
+        "it is done: It stays inside and may be done without asking.",
+    ],
+    "02_two_agents_talk.py": [
+        "host_agent asks pantry_agent: 4 loaves?",
+        "pantry_agent says to host_agent: 3 missing",
+        "task.create is done: It stays inside and may be done without asking.",
+        "mail.send is awaiting_approval: It reaches outside, so you decide.",
+    ],
+    "03_custom_agent.py": [
+        "by hand:    Look at the door: done",
+        "by message: Look at the window: done, proposed by repair_agent",
+    ],
+}
+ORIGINAL = """\
+    async def process_trigger(self, trigger: AgentTrigger) -> AgentResponse:
+        # Custom agent logic
+        context = await self.context_manager.get_context(trigger.user_id)
+        action = self.decide_action(trigger, context)
+        result = await self.action_executor.execute(action)
+        return AgentResponse(action=action, result=result)
+"""
+
+
+def run(name: str, home: Path) -> list[str]:
+    """Run an example with a home folder of its own and return its lines."""
+    environment = os.environ | {"HOME": str(home), "PYTHONWARNINGS": "error"}
+    command = [sys.executable, str(EXAMPLES / name)]
+    ended = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_prints_what_is_expected_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+    lines = [line for line in run(name, tmp_path) if not line.startswith("On the wire: ")]
+
+    assert lines == PRINTED[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_message_that_the_second_example_shows_is_one(tmp_path: Path) -> None:
+    """Another process decodes what the example printed."""
+    wire = run("02_two_agents_talk.py", tmp_path)[0].removeprefix("On the wire: ")
+
+    message = decode(wire.encode(), built_in_registry())
+
+    assert (message.sender, message.recipient, message.message_type) == ("you", "host_agent", "guests_expected")
+
+
+def test_the_custom_agent_stands_as_the_original_document_has_it() -> None:
+    source = (EXAMPLES / "03_custom_agent.py").read_text("utf-8")
+
+    assert ORIGINAL in source
+    for line in ("self.context_manager = ContextManager()", "self.action_executor = ActionExecutor()"):
+        assert line in source
+
+
+def test_the_page_of_the_examples_names_every_one() -> None:
+    page = (EXAMPLES / "README.md").read_text("utf-8")
+
+    assert re.findall(r"^\| \[`([0-9][\w.]+)`\]", page, re.MULTILINE) == NAMES
