@@ -178,7 +178,7 @@ class TaskUpdate(Arguments):
 
     task_id: Identifier
     version: int | None = None
-    title: str | None = None
+    title: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     priority: AnyPriority | None = None
     due: Time | None = None
     status: Literal["pending", "in_progress", "completed", "cancelled"] | None = None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.agent import BrodyAgent
@@ -66,6 +67,8 @@ class Brody:
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
         self._delivered: set[str] = set()
+        self._running: dict[tuple[str, str], asyncio.Lock] = {}
+        """One run of a playbook at a time for each user: the next one reads what the one before has left."""
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
@@ -176,11 +179,25 @@ class Brody:
         at = None if now is None else _in_reach(now if now.tzinfo else now.replace(tzinfo=zone))
         worker = await self._work()
         await self.ledger.ensure_users({user_id})
+        async with self._running.setdefault((user_id, name), asyncio.Lock()):
+            brief = await self._run(worker, book, user_id, at, zone, dry_run, progress)
+        return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
+
+    async def _run(
+        self,
+        worker: Worker,
+        book: Playbook,
+        user_id: str,
+        at: datetime | None,
+        zone: ZoneInfo,
+        dry_run: bool,
+        progress: Progress,
+    ) -> Brief:
         accounts = await self._accounts.open(self.ledger, user_id, book.reads)
         wanted = RunRecord(
             id=runs.new_id(),
             user_id=user_id,
-            playbook=name,
+            playbook=book.name,
             now=at or datetime.now(UTC),
             timezone=zone.key,
             dry_run=dry_run,
@@ -193,7 +210,7 @@ class Brody:
             await worker.finish(run, progress)
         brief = await self._brief(run.id)
         self._delivered.add(run.id)
-        return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
+        return brief
 
     async def _begun(self, worker: Worker, wanted: RunRecord, *, any_time: bool) -> RunRecord:
         """Return the run to go on with: one like it whose process was stopped, or a new one.

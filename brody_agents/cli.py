@@ -162,13 +162,18 @@ def _call(command: Any) -> None:
     try:
         from brody_agents import front
 
-        front.show_logs()
+        front.prepare_output()
         asyncio.run(_stoppable(command(front)))
     except ConfigurationError as error:
         typer.echo(f"brody: {error}", err=True)
         raise typer.Exit(2) from None
     except BrodyError as error:
         typer.echo(f"brody: {error} [{error.code}]", err=True)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        raise  # whoever read the output has enough
+    except OSError as error:
+        typer.echo(f"brody: the system refused: {error}.", err=True)
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError) as stop:
         typer.echo("brody: stopped; run it again to go on.", err=True)

@@ -15,7 +15,8 @@ from brody_agents.brody import Brody
 from brody_agents.errors import BrodyError
 from brody_agents.integrations.sources import open_source
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Cursor
+from brody_agents.ledger.tables import Cursor, UserKey
+from brody_agents.ledger.users import learn
 from brody_agents.proactive.accounts import zone_named
 from brody_agents.settings import Settings, settings_from_environment
 
@@ -39,7 +40,7 @@ async def examine(home: Path, accounts: Mapping[str, Any]) -> list[Finding]:
     try:
         async with Brody(home=home, settings=settings.model_copy(update={"lock_timeout": 0.0})) as brody:
             assert brody.home is not None
-            findings += [_home(brody.home), Finding("ledger", True, str(brody.home / "brody.db"))]
+            findings += [_home(brody.home), await _ledger(brody)]
             findings += [await _bus(brody), *_agents(brody), await _known(brody)]
     except BrodyError as error:
         findings.append(_failed(f"home {home}", error))
@@ -57,6 +58,17 @@ def _home(home: Path) -> Finding:
     free = shutil.disk_usage(home).free
     said = f"{home}, {free / 1e9:.1f} GB free"
     return Finding("home", free >= _ENOUGH, said, "" if free >= _ENOUGH else "Free some space on this disk.")
+
+
+async def _ledger(brody: Brody) -> Finding:
+    """Find out whether the home's key opens what is sealed for each user."""
+    try:
+        async with brody.ledger.read() as tx:
+            users = list((await tx.execute(select(table(UserKey).c.user_id))).scalars())
+            await learn(tx, brody.ledger.vault, users)
+    except BrodyError as error:
+        return _failed("ledger", error)
+    return Finding("ledger", True, f"{brody.home}/brody.db")
 
 
 async def _bus(brody: Brody) -> Finding:

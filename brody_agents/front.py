@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json as json_module
 import logging
 import sys
@@ -32,8 +33,11 @@ _out = Console()
 _err = Console(stderr=True)
 
 
-def show_logs() -> None:
-    """Send logs to standard error, from the level that is set."""
+def prepare_output() -> None:
+    """Send logs to standard error, from the level that is set; what a terminal has no letter for is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=settings_from_environment().log_level, format="brody: %(message)s", stream=sys.stderr)
 
 
@@ -47,7 +51,7 @@ async def run_playbook(
         with _progress() as report:
             brief = await brody.run(playbook, progress=report, **options)
     if json:
-        print(brief.as_json())
+        _write_json(brief.as_json())
         for problem in brief.problems:
             print(f"brody: {problem.account}: {problem.what} {problem.remedy}", file=sys.stderr)
     else:
@@ -143,7 +147,7 @@ async def show_run(home: Path, run_id: str, *, json: bool) -> None:
     if brief is None:
         _print_json(asdict(run)) if json else _out.print(f"Run {run.id} is {run.state} at step {run.step}.")
     elif json:
-        print(Brief.model_validate(brief).as_json())
+        _write_json(Brief.model_validate(brief).as_json())
     else:
         show_brief(_out, Brief.model_validate(brief))
 
@@ -248,8 +252,13 @@ def _shown(value: Any) -> str:
 
 
 def _print_json(value: Any) -> None:
-    json_module.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_plain)
-    sys.stdout.write("\n")
+    _write_json(json_module.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _write_json(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259, whatever the terminal speaks
+    sys.stdout.write(f"{text}\n")
 
 
 def _plain(value: Any) -> Any:

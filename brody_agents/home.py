@@ -35,31 +35,38 @@ class HomeLock:
 
     def __init__(self, home: Path) -> None:
         self._path = home / "lock"
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     async def acquire(self, timeout: float) -> None:
         """Take the lock; raise ``HomeBusy`` when another process still holds it after ``timeout`` seconds."""
-        file = self._path.open("a+")
+        try:
+            file = self._path.open("a+b", buffering=0)
+        except OSError as error:
+            what = f"{self._path} cannot be opened: {error.strerror}."
+            raise ConfigurationError(what, "Remove it, or use another --home.") from error
         until = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    file.seek(0)
-                    holder = file.read().strip() or "unknown"
-                    file.close()
-                    raise HomeBusy(f"Process {holder} works on {self._path.parent}.") from None
-                await asyncio.sleep(0.05)
-                continue
+        while not _taken(file):
+            if time.monotonic() >= until:
+                file.seek(0)
+                holder = file.read().decode().strip() or "unknown"
+                file.close()
+                raise HomeBusy(f"Process {holder} works on {self._path.parent}.") from None
+            await asyncio.sleep(0.05)
+        self._file = file
+        with suppress(OSError):  # who holds it is only told, and a disk may be full
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            self._file = file
-            return
+            file.write(f"{os.getpid()}".encode())
 
     def release(self) -> None:
         """Give the lock up."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

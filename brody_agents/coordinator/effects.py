@@ -13,13 +13,14 @@ from brody_agents.action import CATALOGUE
 from brody_agents.arguments import Notify, TaskCreate, TaskMerge, TaskTarget, TaskUpdate
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.coordinator.conflict_resolver import merge_into_task
-from brody_agents.errors import NotFound, Stale
+from brody_agents.errors import NotFound, ProviderError, Stale
 from brody_agents.ledger.actions import ActionRecord, merged_into
 from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import Note, Task
 from brody_agents.ledger.vault import Vault
 
 _T = table(Task)
+OPEN = ("pending", "in_progress")
 
 Effect = Callable[[AsyncConnection, Vault, ActionRecord, Any], Awaitable[dict[str, Any]]]
 
@@ -74,8 +75,8 @@ async def update_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a
     }
     if a.priority is not None:
         new["priority"] = a.priority.value
-    if a.status == "completed":
-        new["completed_at"] = datetime.now(UTC)
+    if a.status is not None:
+        new["completed_at"] = datetime.now(UTC) if a.status == "completed" else None
     known = task["sources"] or []
     new["sources"] = known + [s.model_dump() for s in a.add_sources if s.model_dump() not in known]
     reasons = vault.open(action.user_id, task["reasons"]) or []
@@ -94,6 +95,8 @@ async def complete_task(tx: AsyncConnection, vault: Vault, action: ActionRecord,
 async def merge_tasks(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskMerge) -> dict[str, Any]:
     """Put one task into another, which keeps the sources of both."""
     goes, stays = [await _task(tx, action.user_id, i, None) for i in (a.task_id, a.into)]
+    if a.task_id == a.into or stays["status"] not in OPEN:
+        raise Stale(f"Task {a.into} is not another open task.")
     wish = TaskCreate(
         title=goes["title"],
         priority=goes["priority"],
@@ -140,11 +143,14 @@ EFFECTS: Mapping[str, Effect] = {
 
 
 async def _task(tx: AsyncConnection, user_id: str, task_id: str, version: int | None) -> dict[str, Any]:
+    """Return a task of the ledger's own list; one of an account is changed there only."""
     row = (await tx.execute(select(_T).where(_T.c.id == task_id, _T.c.user_id == user_id))).mappings().first()
     if row is None:
         raise NotFound(f"There is no task {task_id}.")
     if version is not None and row["version"] != version:
         raise Stale(f"Task {task_id} has changed since it was read.")
+    if row["account"]:
+        raise ProviderError(f"Task {task_id} lies in {row['account']}.", "Change it there; the next run reads it.")
     return dict(row)
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState
@@ -31,10 +32,12 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action
+from brody_agents.observability import logger
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 from brody_agents.registry import Registry
 
+log = logger(__name__)
 BATCH = 256
 POLL = 1.0
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
@@ -94,8 +97,12 @@ class Executor:
         try:
             async with tx.begin_nested():
                 result = await effects.apply(tx, self._ledger.vault, action)
-        except BrodyError as error:
-            return action.moved(ActionState.FAILED, str(error), fence=action.fence + 1)
+        except DBAPIError:
+            raise  # the ledger's fault, not the action's
+        except Exception as error:  # an effect may run into anything: the action fails, the others go on
+            said = str(error) if isinstance(error, BrodyError) else f"{type(error).__name__}: {error}"
+            log.warning("effect failed", action=action.id, kind=action.kind, exc_info=True)
+            return action.moved(ActionState.FAILED, said, fence=action.fence + 1)
         return action.moved(ActionState.DONE, action.reason, fence=action.fence + 1, result=result)
 
     def _wants_result(self, action: ActionRecord) -> bool:

@@ -105,7 +105,7 @@ class RunBook:
     async def completion(self, run_id: str) -> None:
         """Wait until a run is complete."""
         await self._done.setdefault(run_id, asyncio.Event()).wait()
-        del self._done[run_id]
+        self._done.pop(run_id, None)
 
 
 def _message(run: RunRecord, recipient: str, payload: Payload) -> AgentMessage:

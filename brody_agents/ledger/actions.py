@@ -95,12 +95,12 @@ async def known_keys(tx: AsyncConnection, keys: Collection[str]) -> dict[str, tu
 
 
 async def held(tx: AsyncConnection, resources: Collection[str]) -> list[tuple[str, Claim]]:
-    """Return the claims that open actions hold on resources, as (action id, claim)."""
+    """Return the claims that open actions hold on resources, as (action id, claim), the oldest action first."""
     if not resources:
         return []
-    rows = await tx.execute(
-        select(_C.action_id, _C.resource, _C.mode, _C.start, _C.end).where(_C.resource.in_(resources))
-    )
+    columns = (_C.action_id, _C.resource, _C.mode, _C.start, _C.end)
+    query = select(*columns).join(table(Action), _A.id == _C.action_id).where(_C.resource.in_(resources))
+    rows = await tx.execute(query.order_by(_A.seq, _C.position))
     return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
 
 

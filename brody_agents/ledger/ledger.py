@@ -147,4 +147,7 @@ def _named(error: DatabaseError) -> BrodyError:
         return LedgerBusy("The ledger is in use by another process.")
     if "not a database" in words or "malformed" in words:
         return LedgerError(f"The file brody.db is damaged: {words}.", "Restore it from a copy, or use another --home.")
+    if "unable to open" in words or "readonly" in words:
+        what = f"The file brody.db cannot be used: {words}."
+        return LedgerError(what, "Check its permissions, or use another --home.")
     return LedgerError(f"The ledger refused: {words}.", "This is a fault of this package; please report it.")

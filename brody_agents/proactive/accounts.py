@@ -73,7 +73,7 @@ class Accounts:
         wanted = self._given if any(self._given.values()) else await _remembered(ledger, user_id)
         if not any(wanted.get(domain) for domain in domains):
             raise ConfigurationError(
-                "No account was given.",
+                f"No account was given for any of {', '.join(domains)}.",
                 "Name at least one, such as --mail maildir:~/Maildir or --calendar ics:~/calendar.",
             )
         key = "" if wanted is self._given else user_id

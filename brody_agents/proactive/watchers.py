@@ -22,7 +22,7 @@ from brody_agents.communication.message_protocol import (
     stable_id,
 )
 from brody_agents.compute import Pool
-from brody_agents.errors import BrodyError, ItemUnreadable
+from brody_agents.errors import BrodyError, ItemUnreadable, ProviderError, LedgerError, LedgerFull
 from brody_agents.integrations.base import BadItem, Page, Provider
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
@@ -33,7 +33,7 @@ from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger import items, messages
 from brody_agents.ledger.dead_letters import Burial, bury, unbury_items
 from brody_agents.ledger.items import EventSummary, Owner
-from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.observability import logger
 
@@ -69,9 +69,14 @@ class Watcher:
             async for page in provider.changes(cursor, lambda: self._known(owner, domain)):
                 await self._page(owner, domain, page)
                 progress(len(page.items) + len(page.bad))
+        except (LedgerError, LedgerFull, LedgerBusy):
+            raise  # not the account's fault: the run stops here and goes on from here
         except BrodyError as error:
             log.warning("account not read", account=provider.account, code=error.code, error=str(error))
             return error
+        except Exception as error:  # whatever a third party's provider raises: the other accounts are read
+            log.warning("account not read", account=provider.account, exc_info=True)
+            return ProviderError(f"{provider.account} failed: {type(error).__name__}: {error}.", "Mend its provider.")
         return None
 
     async def _known(self, owner: Owner, domain: str) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from pathlib import Path
@@ -14,6 +14,8 @@ from redis.asyncio import Redis
 from brody_agents import AgentMessage, Brody, BrodyAgent, Context, Payload, handles
 from brody_agents.communication.bus.base import PARTITIONS, partition_of
 from brody_agents.communication.message_protocol import new_context
+from brody_agents.integrations.base import Known, Page
+from brody_agents.integrations.mail.base import RawMail
 from brody_agents.ledger.vault import Vault
 from brody_agents.settings import Settings
 
@@ -88,6 +90,45 @@ class Server:
         for stream in streams:
             pipeline.xlen(stream)
         return list(await pipeline.execute())
+
+
+class Mailbox:
+    """A mail account that holds what it is given; ``broken`` is raised instead of reading."""
+
+    def __init__(self, *subjects: str, account: str = "box:1", broken: Exception | None = None) -> None:
+        self.account = account
+        self.mails = [_mail(subject) for subject in subjects]
+        self.broken = broken
+        self.closed = False
+        self.between: Callable[[], Awaitable[None]] | None = None
+        """Called between two pages."""
+
+    async def changes(self, cursor: str | None, known: Known) -> AsyncIterator[Page[RawMail]]:
+        """Give what is new since the cursor, a mail a page."""
+        begin = int(cursor or 0)
+        for n in range(begin, len(self.mails)):
+            if self.broken:
+                raise self.broken
+            yield Page([self.mails[n]], cursor=str(n + 1), total=len(self.mails))
+            if self.between:
+                await self.between()
+        if self.broken:
+            raise self.broken
+        yield Page(cursor=str(len(self.mails)), total=len(self.mails))
+
+    async def check(self) -> str:
+        """Be well."""
+        return "fine"
+
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+def _mail(subject: str) -> RawMail:
+    lines = ("From: ann@b.example", "To: me@b.example", f"Subject: {subject}", f"Message-ID: <{subject}@b.example>")
+    head = "\r\n".join((*lines, "Date: Mon, 2 Mar 2026 08:00:00 +0000"))
+    return RawMail(subject, "1", f"{head}\r\n\r\nAbout {subject}.\r\n".encode())
 
 
 @dataclass(frozen=True)

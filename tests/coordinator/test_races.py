@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brody_agents import Brody, BrodyAgent, Context, handles
+from brody_agents.communication.context_sharing import SharedValues
+from brody_agents.context import ContextUpdate, Outcome
 from brody_agents.settings import Settings
 from tests.coordinator.kit import Note, Place, note
 
@@ -133,9 +135,6 @@ async def test_who_lost_a_race_three_times_is_a_dead_letter_and_nothing_that_was
     async def rival(ctx: Context) -> None:
         """Change the value while the other still works, as another agent would."""
         async with brody.ledger.write() as tx:
-            from brody_agents.communication.context_sharing import ContextUpdate, SharedValues
-            from brody_agents.context import Outcome
-
             shared = SharedValues(brody.ledger, brody._worker.bus)  # type: ignore[union-attr]
             version = (await tx.exec_driver_sql("SELECT max(version) FROM context WHERE key = 'contested'")).scalar()
             update = ContextUpdate("contested", "theirs", version or 0, None, ctx.message.label())

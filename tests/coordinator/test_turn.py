@@ -66,14 +66,16 @@ async def test_a_message_whose_deadline_has_passed_is_not_handled(place: Place) 
 async def test_a_message_waits_for_its_time(place: Place) -> None:
     """Others go first; it is handled when its time has come, and not before."""
     recorder = Recorder()
-    at = datetime.now(UTC) + timedelta(seconds=0.3)
     async with place.brody(recorder) as brody:
+        await brody.send(note(text="first"))
+        await brody.drain()  # all is started: what follows takes milliseconds
+        at = datetime.now(UTC) + timedelta(seconds=2)
         await brody.send(note(text="later", not_before=at))
         await brody.send(note(text="now"))
         await brody.drain()
-        assert recorder.seen == ["now"]
-        await until(lambda: len(recorder.seen) == 2, "the later message")
-    assert recorder.seen == ["now", "later"]
+        assert recorder.seen == ["first", "now"]
+        await until(lambda: len(recorder.seen) == 3, "the later message")
+    assert recorder.seen == ["first", "now", "later"]
     assert datetime.now(UTC) >= at
 
 

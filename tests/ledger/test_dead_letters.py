@@ -89,7 +89,7 @@ async def test_an_item_that_is_put_back_is_read_again(ledger: Ledger, domain: st
     async with ledger.read() as tx:
         assert await items.known(tx, "me", "acc:1", domain) == {"k": ""}
         assert await items.known(tx, "ada", "acc:1", domain) == {"k": "v1"}
-        cursors = dict((await tx.execute(select(table(Cursor).c.user_id, table(Cursor).c.cursor))).all())  # type: ignore[arg-type]
+        cursors = dict((await tx.execute(select(table(Cursor).c.user_id, table(Cursor).c.cursor))).all())
     assert cursors == {"me": "", "ada": "cursor"}
 
 

@@ -66,13 +66,18 @@ async def test_some_users_can_be_passed_over(ledger: Ledger) -> None:
 
 
 async def test_a_message_is_due_from_its_time_on(ledger: Ledger) -> None:
-    await write(ledger, message("past", not_before=NOW - timedelta(days=1)), message("future", not_before=NOW + timedelta(days=1)))
+    await write(
+        ledger,
+        message("past", not_before=NOW - timedelta(days=1)),
+        message("future", not_before=NOW + timedelta(days=1)),
+    )
     assert await texts(ledger) == ["past"]
 
 
 def run_record(**changes: Any) -> RunRecord:
     """Return a run that reads its accounts."""
-    values = {"id": "r", "user_id": "me", "playbook": "p", "now": NOW, "timezone": "UTC", "started_at": NOW}
+    times = {"now": NOW, "started_at": NOW}
+    values: dict[str, Any] = {"id": "r", "user_id": "me", "playbook": "p", "timezone": "UTC"} | times
     return RunRecord(**(values | changes))
 
 

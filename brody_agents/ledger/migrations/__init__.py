@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from brody_agents.errors import HomeTooNew
+from brody_agents.errors import HomeTooNew, LedgerError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -17,7 +17,10 @@ HEAD = "0001"
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the schema to ``HEAD`` inside the caller's transaction; raise ``HomeTooNew`` for a later one."""
+    """Bring the schema to ``HEAD`` inside the caller's transaction.
+
+    Raises ``HomeTooNew`` for a later schema, ``LedgerError`` for a database of something else.
+    """
     current = _current(connection)
     if current == HEAD:
         return  # alembic is not even imported
@@ -43,6 +46,11 @@ def configuration() -> Config:
 
 
 def _current(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    tables = inspect(connection).get_table_names()
+    found: str | None = None
+    if "alembic_version" in tables:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if tables and found is None and tables != ["alembic_version"]:
+        what = f"The file brody.db is no ledger: it has a table {tables[0]} and no version."
+        raise LedgerError(what, "Restore it from a copy, or use another --home.")
+    return found

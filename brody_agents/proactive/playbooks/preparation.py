@@ -182,13 +182,15 @@ def _proposal_order(action: ActionRecord) -> tuple[int, str, str]:
 async def _notices(ledger: Ledger, run: RunRecord) -> list[BriefNotice]:
     n = table(Note).c
     d = table(DeadLetter).c
-    failed = select(func.count()).where(d.run_id == run.id, d.message_id.is_not(None), d.replayed_at.is_(None))
+    letters = select(func.count(d.message_id), func.count(d.item_id)).where(d.run_id == run.id, d.replayed_at.is_(None))
     async with ledger.read() as tx:
         today = (n.user_id == run.user_id, n.run_id.in_(await runs.of_the_day(tx, run)))
         rows = list(await tx.execute(select(n.text, n.level).where(*today).order_by(n.level.desc(), n.id)))
-        letters = (await tx.execute(failed)).scalar_one()
+        messages, items = (await tx.execute(letters)).one()
     notices = [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]
-    if letters:
-        said = f"{letters} of this run's messages could not be handled. See: brody dead-letters list"
-        notices.append(BriefNotice(text=said, level="warning"))
+    counts = {f"{items} of your items could not be read": items}
+    counts |= {f"{messages} of this run's messages could not be handled": messages}
+    notices += [
+        BriefNotice(text=f"{said}. See: brody dead-letters list", level="warning") for said, n in counts.items() if n
+    ]
     return notices
