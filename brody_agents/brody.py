@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.agent import BrodyAgent
@@ -179,32 +178,24 @@ class Brody:
         at = None if now is None else _in_reach(now if now.tzinfo else now.replace(tzinfo=zone))
         worker = await self._work()
         await self.ledger.ensure_users({user_id})
-        async with self._running.setdefault((user_id, name), asyncio.Lock()):
-            brief = await self._run(worker, book, user_id, at, zone, dry_run, progress)
-        return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
-
-    async def _run(
-        self,
-        worker: Worker,
-        book: Playbook,
-        user_id: str,
-        at: datetime | None,
-        zone: ZoneInfo,
-        dry_run: bool,
-        progress: Progress,
-    ) -> Brief:
-        accounts = await self._accounts.open(self.ledger, user_id, book.reads)
         wanted = RunRecord(
             id=runs.new_id(),
             user_id=user_id,
-            playbook=book.name,
+            playbook=name,
             now=at or datetime.now(UTC),
             timezone=zone.key,
             dry_run=dry_run,
-            accounts=accounts.keys(book.reads),
             started_at=datetime.now(UTC),
         )
-        run = await self._begun(worker, wanted, any_time=at is None)
+        async with self._running.setdefault((user_id, name), asyncio.Lock()):
+            brief = await self._run(worker, book, wanted, at is None, progress)
+        return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
+
+    async def _run(
+        self, worker: Worker, book: Playbook, wanted: RunRecord, any_time: bool, progress: Progress
+    ) -> Brief:
+        accounts = await self._accounts.open(self.ledger, wanted.user_id, book.reads)
+        run = await self._begun(worker, replace(wanted, accounts=accounts.keys(book.reads)), any_time=any_time)
         if run.state != runs.COMPLETE:
             await self._read_accounts(worker, run, book, accounts, progress)
             await worker.finish(run, progress)

@@ -22,7 +22,7 @@ from brody_agents.communication.message_protocol import (
     stable_id,
 )
 from brody_agents.compute import Pool
-from brody_agents.errors import BrodyError, ItemUnreadable, ProviderError, LedgerError, LedgerFull
+from brody_agents.errors import BrodyError, ItemUnreadable, LedgerError, LedgerFull, ProviderError
 from brody_agents.integrations.base import BadItem, Page, Provider
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact

@@ -55,8 +55,8 @@ def test_what_is_no_mail_goes_to_the_dead_letters(brody: Commands, worst: Path) 
 
 def test_the_brief_tells_of_items_that_could_not_be_read(brody: Commands, worst: Path) -> None:
     """Also of those that are not mails and so are in no count; only the run that met them tells it."""
-    (worst / "broken.ics").write_bytes(b"no calendar at all")
-    accounts = ("--mail", f"eml:{worst}", "--calendar", f"ics:{worst}/broken.ics")
+    (worst.parent / "broken.ics").write_bytes(b"no calendar at all")
+    accounts = ("--mail", f"eml:{worst}", "--calendar", f"ics:{worst.parent}/broken.ics")
     notices = [n["text"] for n in brody.scan(*accounts)["notices"]]
     assert notices == ["8 of your items could not be read. See: brody dead-letters list"]
     assert brody.scan(*accounts)["notices"] == []

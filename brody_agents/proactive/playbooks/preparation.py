@@ -188,9 +188,6 @@ async def _notices(ledger: Ledger, run: RunRecord) -> list[BriefNotice]:
         rows = list(await tx.execute(select(n.text, n.level).where(*today).order_by(n.level.desc(), n.id)))
         messages, items = (await tx.execute(letters)).one()
     notices = [BriefNotice(text=ledger.vault.open(run.user_id, row.text), level=row.level) for row in rows]
-    counts = {f"{items} of your items could not be read": items}
-    counts |= {f"{messages} of this run's messages could not be handled": messages}
-    notices += [
-        BriefNotice(text=f"{said}. See: brody dead-letters list", level="warning") for said, n in counts.items() if n
-    ]
+    told = ((items, "of your items could not be read"), (messages, "of this run's messages could not be handled"))
+    notices += [BriefNotice(text=f"{n} {said}. See: brody dead-letters list", level="warning") for n, said in told if n]
     return notices
