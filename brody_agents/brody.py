@@ -63,6 +63,7 @@ class Brody:
         self._home = None if home is None else prepare_home(home)
         self._accounts = Accounts(accounts or {})
         self._exit = AsyncExitStack()
+        self._ledger: Ledger | None = None
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
         self._delivered: set[str] = set()
@@ -71,8 +72,8 @@ class Brody:
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
-        self.ledger = await Ledger.open(self._home)
-        self._exit.push_async_callback(self.ledger.close)
+        self._ledger = await Ledger.open(self._home)
+        self._exit.push_async_callback(self._ledger.close)
         self._exit.push_async_callback(self._deliver)
         self._pool = Pool(self.settings.cpu_workers)
         self._exit.push_async_callback(self._pool.close)
@@ -83,13 +84,22 @@ class Brody:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop work; what is not done stays in the ledger for the next time."""
-        await self._exit.aclose()
-        self._worker = None
+        try:
+            await self._exit.aclose()
+        finally:
+            self._ledger = self._worker = None
 
     @property
     def home(self) -> Path | None:
         """Return the folder of the home; ``None`` in memory."""
         return self._home
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger; raise ``ConfigurationError`` before it is opened and after it is closed."""
+        if self._ledger is None:
+            raise ConfigurationError("Brody is not open.", "Use it as `async with Brody(...) as brody:`.")
+        return self._ledger
 
     # -- what there is ------------------------------------------------------------------------------
 
@@ -261,11 +271,10 @@ class Brody:
 
     async def _work(self) -> Worker:
         """Start to work: take the home's lock, start bus, coordinator and executor."""
-        if not hasattr(self, "ledger"):
-            raise ConfigurationError("Brody is not open.", "Use it as `async with Brody(...) as brody:`.")
+        ledger = self.ledger
         async with self._starting:
             if self._worker is None:
-                worker = Worker(self._home, self.ledger, self.registry, self._pool, self.settings)
+                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings)
                 self._exit.push_async_callback(worker.stop)
                 await worker.start()
                 self._worker = worker

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -42,7 +44,7 @@ class Pool:
         """
         if self._executor is None and self._workers > 0 and expected >= WORTH_IT:
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context)
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
         results = await asyncio.gather(*(self.call(function, chunk) for chunk in chunks))
         return [result for part in results for result in part]
@@ -69,3 +71,15 @@ def _main_hidden() -> Iterator[None]:
         yield
     finally:
         vars(main).update(hidden)
+
+
+def _end_with_parent() -> None:
+    """Have this process of a pool end when its parent is gone; one that was killed tells nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()

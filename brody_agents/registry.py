@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
 from brody_agents.agent import BrodyAgent, Handler
-from brody_agents.communication.message_protocol import BROADCAST, AgentMessage, PayloadRegistry, UnknownPayload
+from brody_agents.communication.message_protocol import (
+    BROADCAST,
+    COORDINATOR,
+    AgentMessage,
+    PayloadRegistry,
+    UnknownPayload,
+)
 from brody_agents.communication.payloads import built_in_registry
 from brody_agents.errors import ConfigurationError
 
@@ -43,16 +49,25 @@ class Registry:
     def of(cls, agents: Iterable[BrodyAgent] | None) -> Registry:
         """Return a registry of these agents, or of all that are installed."""
         registry = cls()
-        for agent in registry._discovered() if agents is None else agents:
+        if agents is None:
+            registry._discover()
+        for agent in agents or ():
             registry.add(agent)
         return registry
 
     def add(self, agent: BrodyAgent) -> None:
-        """Add an agent and the payloads that it handles; a name can be taken once."""
-        if self.agents.setdefault(agent.name, agent) is not agent:
+        """Add an agent and the payloads that it handles; raise ``ConfigurationError`` for a name that is taken."""
+        if agent.name in (BROADCAST, COORDINATOR):
+            raise ConfigurationError(f"No agent can be called {agent.name!r}.", "Give it another name.")
+        if self.agents.get(agent.name, agent) is not agent:
             raise ConfigurationError(f"Two agents are called {agent.name!r}.", "Give one of them another name.")
-        for payload in agent.handlers:
-            self.payloads.add(payload)
+        try:
+            for payload in agent.handlers:
+                self.payloads.add(payload)
+        except ValueError as error:
+            remedy = "Give the payload another message_type."
+            raise ConfigurationError(f"{agent.name} cannot be added: {error}.", remedy) from error
+        self.agents[agent.name] = agent
 
     def handler(self, agent: str, message: AgentMessage) -> Handler | None:
         """Return the agent's handler for a message; ``None`` if it takes it as a trigger, or not at all."""
@@ -73,15 +88,16 @@ class Registry:
             return Route((agent.name,))
         return _nowhere(payload is UnknownPayload, kind, f"{agent.name} does not handle")
 
-    def _discovered(self) -> list[BrodyAgent]:
-        agents = []
+    def _discover(self) -> None:
         for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
             try:
-                made = entry.load()
-                agents.append(made if isinstance(made, BrodyAgent) else made())
-            except Exception as error:  # whatever a third party's import raises: it is reported, the rest runs
+                loaded = entry.load()
+                made = loaded if isinstance(loaded, BrodyAgent) else loaded()
+                if not isinstance(made, BrodyAgent):
+                    raise TypeError(f"{entry.value} gives a {type(made).__name__}, no BrodyAgent")
+                self.add(made)
+            except (Exception, SystemExit) as error:  # whatever a third party's code raises: the rest runs
                 self.failures.append(PluginFailure(entry.name, f"{type(error).__name__}: {error}"))
-        return agents
 
 
 def _nowhere(unknown: bool, kind: str, said: str) -> Route:

@@ -60,7 +60,7 @@ def test_it_is_the_class_of_the_original_document() -> None:
         missing("the original document is not beside the checkout")
     block = re.search(r"```python\n(# Agent Development Framework\n.*?)```", documents[0].read_text("utf-8"), re.DOTALL)
     assert block is not None
-    original = block[1].rstrip().removesuffix("pass").rstrip()
+    original = re.sub(r"[ \t]+$", "", block[1], flags=re.MULTILINE).rstrip().removesuffix("pass").rstrip()
     ours = re.sub(r"  # noqa: \w+", "", inspect.getsource(CustomAgent))
     assert ("# Agent Development Framework\n" + ours).startswith(original)
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -102,17 +103,19 @@ class Run:
 
 @dataclass(slots=True)
 class Kit:
-    """Start processes that write to ``folder``; ``environment`` is added to each one's."""
+    """Start processes that write to ``folder``; ``environment`` and ``paths`` are added to each one's."""
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    paths: Sequence[str] = ()
+    """Where Python looks for plug-ins before all other places."""
     started: list[Run] = field(default_factory=list)
 
     def start(self, *arguments: str | Path, crash: Crash | None = None, counter: Counter | None = None) -> Run:
         """Start ``brody`` with these arguments."""
         name = f"{len(self.started)}"
         words = [str(argument) for argument in arguments]
-        work = (words, str(self.folder / name), dict(self.environment), crash, counter)
+        work = (words, str(self.folder / name), dict(self.environment), list(self.paths), crash, counter)
         process = _processes().Process(target=_brody, args=work)
         process.start()
         run = Run(process, self.folder, name)
@@ -208,8 +211,14 @@ def _processes() -> multiprocessing.context.ForkServerContext:
 
 
 def _brody(
-    arguments: Sequence[str], output: str, environment: Mapping[str, str], crash: Crash | None, counter: Counter | None
+    arguments: Sequence[str],
+    output: str,
+    environment: Mapping[str, str],
+    paths: Sequence[str],
+    crash: Crash | None,
+    counter: Counter | None,
 ) -> None:
+    sys.path[:0] = paths
     for descriptor, ending in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}.{ending}", os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     os.environ.update(environment)
