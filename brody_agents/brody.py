@@ -276,7 +276,11 @@ class Brody:
             if self._worker is None:
                 worker = Worker(self._home, ledger, self.registry, self._pool, self.settings)
                 self._exit.push_async_callback(worker.stop)
-                await worker.start()
+                try:
+                    await worker.start()
+                except BaseException:
+                    await worker.stop()  # the home is free for the next try
+                    raise
                 self._worker = worker
         self._worker.check()
         return self._worker

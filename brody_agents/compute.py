@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -31,11 +32,14 @@ class Pool:
 
     async def call(self, function: Callable[..., R], *arguments: Any) -> R:
         """Run one call: in the pool if it is up, else in a thread."""
-        if self._executor is None or function.__module__ == "__main__":
-            return await asyncio.to_thread(function, *arguments)
-        with _main_hidden():
-            result = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
-        return await result
+        if self._executor is not None and function.__module__ != "__main__":
+            try:
+                with _main_hidden(), _interrupts_held_back():
+                    result = asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+                return await result
+            except BrokenExecutor:  # a process of it was killed, as a system does that is short of memory
+                self._executor, self._workers = None, 0
+        return await asyncio.to_thread(function, *arguments)
 
     async def map(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T], expected: int) -> list[R]:
         """Run a function over chunks of a list side by side and return the results in order.
@@ -71,6 +75,16 @@ def _main_hidden() -> Iterator[None]:
         yield
     finally:
         vars(main).update(hidden)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Start new processes deaf to Ctrl-C, which a terminal sends to all: their parent hears it, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

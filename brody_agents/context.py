@@ -196,6 +196,7 @@ class Context:
         self.mail, self.calendar, self.tasks = views.mail, views.calendar, views.tasks
         self.files, self.contacts = views.files, views.contacts
         self.outcome = Outcome()
+        self._ended = False
         self._shared = shared
         self._compute = compute
         self._read: list[Provenance] = [] if read is None else read
@@ -209,6 +210,15 @@ class Context:
         self._read.clear()
         self._versions.clear()
         self._ordinals.clear()
+
+    def end(self) -> None:
+        """Take nothing more in: the handler has ended, and its outcome is on its way."""
+        self._ended = True
+
+    def _put_out(self) -> Outcome:
+        if self._ended:
+            raise RuntimeError(f"{self.agent} has ended; what it puts out now would be lost")
+        return self.outcome
 
     @property
     def message(self) -> AgentMessage:
@@ -262,7 +272,7 @@ class Context:
             provenance={"": self._provenance(because)},
         )
         encode(message)
-        self.outcome.messages.append(message)
+        self._put_out().messages.append(message)
         return message.id
 
     def propose(
@@ -283,7 +293,7 @@ class Context:
         if isinstance(action, str):
             action = AgentAction(kind=action, arguments=arguments or {}, why=why, cause=cause, **options)
         action.checked()
-        self.outcome.proposals.append(Proposal(action, self._cause(because), self._provenance(because)))
+        self._put_out().proposals.append(Proposal(action, self._cause(because), self._provenance(because)))
         return action
 
     def withdraw(
@@ -294,7 +304,7 @@ class Context:
         ``why`` says what happened in the world since, in a sentence for the person.
         """
         orjson.dumps([kind, why])  # raises here, not in the turn's transaction
-        self.outcome.withdrawals.append(Withdrawal(kind, matching, why, self._cause(because)))
+        self._put_out().withdrawals.append(Withdrawal(kind, matching, why, self._cause(because)))
 
     async def recall(self, key: str, default: Any = None) -> Any:
         """Return a shared value of this user, or ``default``; what was remembered in this handler is seen."""
@@ -319,7 +329,7 @@ class Context:
         if key not in self._versions:
             self._versions[key] = (await self._shared.read(key))[1]
         expected = self._versions[key]  # the version first read: what changed since then is a lost race
-        self.outcome.updates[key] = ContextUpdate(key, value, expected, ttl, self._provenance(None))
+        self._put_out().updates[key] = ContextUpdate(key, value, expected, ttl, self._provenance(None))
 
     async def forget(self, key: str) -> None:
         """Remove a shared value when the turn commits."""
@@ -356,7 +366,7 @@ class Context:
 
     def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
         causes = self.messages if because is None else (self._cause(because),)
-        labels = [label for m in causes for label in (m.provenance.values() or (m.label(),))]
+        labels = [label for m in causes for label in (m.label(), *m.provenance.values())]
         others = {
             s
             for m in self.messages

@@ -21,6 +21,7 @@ from rich.table import Table
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
 from brody_agents.errors import ConfigurationError
+from brody_agents.proactive.playbooks.brief import Brief
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
 from brody_agents.settings import settings_from_environment
@@ -50,12 +51,16 @@ async def run_playbook(
             _err.print(f"brody: {failure.name} was left out: {failure.reason}", markup=False)
         with _progress() as report:
             brief = await brody.run(playbook, progress=report, **options)
-    if json:
-        _write_json(brief.as_json())
-        for problem in brief.problems:
-            print(f"brody: {problem.account}: {problem.what} {problem.remedy}", file=sys.stderr)
-    else:
+        _print_brief(brief, json=json)  # before Brody notes that it was delivered
+
+
+def _print_brief(brief: Brief, *, json: bool) -> None:
+    if not json:
         show_brief(_out, brief)
+        return
+    _write_json(brief.as_json())
+    for problem in brief.problems:
+        print(f"brody: {problem.account}: {problem.what} {problem.remedy}", file=sys.stderr)
 
 
 def _progress() -> Any:
@@ -139,8 +144,6 @@ async def list_runs(home: Path, user: str | None, *, json: bool) -> None:
 
 async def show_run(home: Path, run_id: str, *, json: bool) -> None:
     """Print the brief of a run, or where it stands."""
-    from brody_agents.proactive.playbooks.brief import Brief
-
     async with Brody(home=home, agents=[]) as brody:
         run = await brody.runs.show(run_id)
         brief = await brody.runs.brief(run.id)
@@ -258,7 +261,7 @@ def _print_json(value: Any) -> None:
 def _write_json(text: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259, whatever the terminal speaks
-    sys.stdout.write(f"{text}\n")
+    print(text, flush=True)
 
 
 def _plain(value: Any) -> Any:

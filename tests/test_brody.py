@@ -134,13 +134,14 @@ async def test_a_brody_that_is_not_open_says_how_to_open_it(
     home: Path, settings: Settings, use: str, when: str
 ) -> None:
     """Before it was opened, and after it was closed: nothing starts to work behind one's back."""
+    settings = settings.model_copy(update={"redis_url": "memory:", "lock_timeout": 0.0})
     brody = Brody(home=home, agents=[], accounts={"mail": Mailbox()}, settings=settings)
     if when == "after":
         async with brody:
             pass
     with pytest.raises(ConfigurationError, match=r"not open.*async with Brody"):
         await USES[use](brody)
-    async with Brody(home=home, agents=[], settings=settings.model_copy(update={"lock_timeout": 0})) as free:
+    async with Brody(home=home, agents=[], settings=settings) as free:
         await free.bus()
 
 
@@ -387,3 +388,14 @@ async def test_a_broadcast_that_may_go_unheard_is_no_fault(settings: Settings) -
         await brody.send(note("*").model_copy(update={"payload": Unheard()}))
         await brody.drain()
         assert [letter.message_type for letter in await brody.dead_letters.list()] == ["unheard"]
+
+
+async def test_a_server_word_that_means_nothing_is_named_each_time(home: Path, settings: Settings) -> None:
+    """A start that fails leaves nothing behind: the home is free for the next one."""
+    wrong = settings.model_copy(update={"redis_url": "pigeon://loft", "lock_timeout": 0.0})
+    async with Brody(home=home, agents=[], settings=wrong) as brody:
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=r"BRODY_REDIS_URL.*redis://"):
+                await brody.drain()
+        async with Brody(home=home, agents=[], settings=settings.model_copy(update={"lock_timeout": 0.0})) as other:
+            await other.drain()

@@ -271,6 +271,11 @@ class AgentMessage(_Envelope):
         """Return the user for whom the message was written."""
         return self.context.user_id
 
+    @property
+    def expired(self) -> bool:
+        """Say whether the deadline has passed, by the wall clock."""
+        return self.deadline is not None and self.deadline <= datetime.now(UTC)
+
     def label(self, pointer: str = "") -> Provenance:
         """Return the provenance of the payload's value at a JSON pointer: its nearest ancestor's."""
         while True:

@@ -131,7 +131,7 @@ class Admission:
         route = self._registry.route(message)
         agents = [name for name in route.agents if name not in done]
         body = opened.entries[0].data
-        if message.deadline is not None and message.deadline <= datetime.now(UTC):
+        if message.expired:
             why = "Its deadline had passed."
             reading.burials += [burial(message, "expired", why, agent=a, body=body) for a in agents or [""]]
             agents = []

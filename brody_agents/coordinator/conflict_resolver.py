@@ -1,7 +1,8 @@
 """The conflict resolver: settle what agents propose against what is proposed, held and done already.
 
 It runs inside the turn's transaction and only detects and applies rules. ``RULES`` is the order; each rule looks at
-one proposal and either gives a verdict, which ends the matter, or leaves it to the next.
+one proposal and either gives a verdict, which ends the matter unless it is another action that gives way, or leaves
+it to the next.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from brody_agents.policy.rules import judge
 
 SAME_TASK, PERHAPS_SAME_TASK = 85.0, 70.0
 """Similarity of two normalised actions (rapidfuzz token_sort_ratio, 0 to 100): one task; ask the person."""
+
+TASK_LIST = "the task list"
+"""Who has an open task."""
 
 SAME_WORD = 80.0
 """Similarity of two words that are taken as one, such as singular and plural."""
@@ -71,6 +75,14 @@ class Scene:
             if other and stands(other, action) and any(c.clashes(claim) for c in action.claims):
                 found.append(other)
         return list({a.id: a for a in found}.values())
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Return an open task."""
+        return next(task for task in self.tasks if task["id"] == task_id)
+
+    def drop(self, action_id: str, why: str) -> None:
+        """Have an action superseded."""
+        self.actions[action_id] = self.moved[action_id] = self.actions[action_id].moved(ActionState.SUPERSEDED, why)
 
 
 def stands(other: ActionRecord, action: ActionRecord) -> bool:
@@ -216,15 +228,14 @@ class ConflictResolver:
 
     async def _settled(self, tx: AsyncConnection, proposal: ActionRecord, scene: Scene) -> ActionRecord:
         """Apply the rules to one proposal and do what they say to the other party."""
-        action, ruling = self._ruled(proposal, scene)
+        action, rulings = self._ruled(proposal, scene)
         scene.keys.add(action.key)
         scene.actions[action.id] = action
         if action.state.holds_claims:
             scene.claims += [(action.id, claim) for claim in action.claims]
-        if ruling:
-            scene.verdicts.append(_verdict(action, ruling, scene))
-            if _is_real(action):
-                await self._follow(tx, action, ruling, scene)
+        scene.verdicts += [_verdict(action, ruling, scene) for ruling in rulings]
+        for task in (scene.task(r.into_task) for r in rulings if r.into_task and _is_real(action)):
+            await merge_into_task(tx, self._vault, task, [TaskCreate.model_validate(action.arguments)])
         return action
 
     async def _write(self, tx: AsyncConnection, scene: Scene) -> None:
@@ -243,25 +254,19 @@ class ConflictResolver:
             verdicts += [_withdrawn(p, w) for p in gone]
         await ledger_actions.add_verdicts(tx, self._vault, verdicts)
 
-    def _ruled(self, proposal: ActionRecord, scene: Scene) -> tuple[ActionRecord, Ruling | None]:
+    def _ruled(self, proposal: ActionRecord, scene: Scene) -> tuple[ActionRecord, list[Ruling]]:
+        """Apply the rules until one ends the matter; what gives way to the proposal does not stand for the next."""
+        rulings: list[Ruling] = []
         for rule in self._rules:
-            ruling = rule(proposal, scene)
-            if ruling is None:
-                continue
-            if ruling.supersedes or not _is_real(proposal):
-                return proposal, ruling
-            target = ruling.other if ruling.state is ActionState.MERGED and not ruling.into_task else None
-            return proposal.moved(ruling.state, ruling.why, merged_into=target), ruling
-        return proposal, None
-
-    async def _follow(self, tx: AsyncConnection, action: ActionRecord, ruling: Ruling, scene: Scene) -> None:
-        """Do to the other party what the ruling says."""
-        if ruling.supersedes:
-            other = scene.actions[ruling.other].moved(ActionState.SUPERSEDED, ruling.why)
-            scene.actions[other.id] = scene.moved[other.id] = other
-        elif ruling.into_task:
-            task = next(t for t in scene.tasks if t["id"] == ruling.into_task)
-            await merge_into_task(tx, self._vault, task, [TaskCreate.model_validate(action.arguments)])
+            while ruling := rule(proposal, scene):
+                rulings.append(ruling)
+                if not _is_real(proposal):
+                    return proposal, rulings
+                if not ruling.supersedes:
+                    target = ruling.other if ruling.state is ActionState.MERGED and not ruling.into_task else None
+                    return proposal.moved(ruling.state, ruling.why, merged_into=target), rulings
+                scene.drop(ruling.other, ruling.why)
+        return proposal, rulings
 
     async def _scene(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> Scene:
         keys = set(await ledger_actions.known_keys(tx, {p.key for p in proposals}))
@@ -432,13 +437,21 @@ def _title(action: ActionRecord) -> str:
     return str(a.get("title") or a.get("subject") or a.get("path") or CATALOGUE[action.kind].name)
 
 
-def _verdict(action: ActionRecord, ruling: Ruling, scene: Scene) -> VerdictRecord:
+def _other_party(ruling: Ruling, scene: Scene) -> dict[str, Any]:
+    """Return whom a ruling meets; a task that is decided upon goes by the task that it is about to be."""
     other = scene.actions.get(ruling.other)
-    task = next((t for t in scene.tasks if t["id"] == ruling.other), None)
-    theirs = {"id": ruling.other, "title": _title(other) if other else (task or {}).get("title", "")}
-    theirs["by"] = other.proposed_by if other else "the task list"
+    if other is None:
+        title = next((t["title"] for t in scene.tasks if t["id"] == ruling.other), "")
+        return {"id": ruling.other, "title": title, "by": TASK_LIST}
+    if other.kind == "task.create" and other.state in (ActionState.APPROVED, ActionState.EXECUTING):
+        return {"id": ledger_actions.task_of(other.id), "title": _title(other), "by": TASK_LIST}
+    return {"id": other.id, "title": _title(other), "by": other.proposed_by}
+
+
+def _verdict(action: ActionRecord, ruling: Ruling, scene: Scene) -> VerdictRecord:
+    theirs = _other_party(ruling, scene)
     return VerdictRecord(
-        id=stable_id("verdict", action.id, ruling.rule, ruling.other),
+        id=stable_id("verdict", action.id, ruling.rule, theirs["id"]),
         user_id=action.user_id,
         run_id=action.run_id,
         action_id=action.id,

@@ -14,7 +14,7 @@ from brody_agents.arguments import Notify, TaskCreate, TaskMerge, TaskTarget, Ta
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.coordinator.conflict_resolver import merge_into_task
 from brody_agents.errors import NotFound, ProviderError, Stale
-from brody_agents.ledger.actions import ActionRecord, merged_into
+from brody_agents.ledger.actions import ActionRecord, merged_into, task_of
 from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import Note, Task
 from brody_agents.ledger.vault import Vault
@@ -33,7 +33,7 @@ async def apply(tx: AsyncConnection, vault: Vault, action: ActionRecord) -> dict
 
 async def create_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskCreate) -> dict[str, Any]:
     """Add a task; what was merged into its proposal comes with it."""
-    task_id = stable_id("task", action.id)
+    task_id = task_of(action.id)
     first = a.sources[0] if a.sources else None
     row = {
         "id": task_id,

@@ -119,7 +119,7 @@ def _result(action: ActionRecord) -> AgentMessage:
             action_id=action.id,
             kind=action.kind,
             state=action.state.value,
-            reason=action.reason,
+            reason=action.reason[:2000],
             result=action.result or {},
         ),
         context=new_context(action.user_id),

@@ -117,7 +117,10 @@ class Lane:
         while self._queue:
             handler = self.agent.handlers.get(type(self._queue[0].message.payload))
             self._current = self._take(handler)
-            await self._handle(self._current, handler)
+            if self._current[0].message.expired:
+                self._ended(self._current, Outcome(), Failure("expired", "Its deadline had passed."))
+            else:
+                await self._handle(self._current, handler)
 
     def _take(self, handler: Handler | None) -> list[Delivery]:
         """Take the next delivery, or as many of its kind and run as a batch handler may have."""
@@ -134,11 +137,13 @@ class Lane:
         if failure and len(deliveries) > 1:
             self._one_by_one(deliveries)
             return
-        finished = Finished(self, deliveries, Outcome() if failure else context.outcome, failure)
-        self._values.advance(finished.outcome)
+        self._ended(deliveries, Outcome() if failure else context.outcome, failure)
+
+    def _ended(self, deliveries: list[Delivery], outcome: Outcome, failure: Failure | None) -> None:
+        self._values.advance(outcome)
         self._unsettled += 1
         self._current = []
-        self._finish(finished)
+        self._finish(Finished(self, deliveries, outcome, failure))
 
     def _one_by_one(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -164,6 +169,7 @@ class Lane:
             log.warning("handler failed", agent=self.agent.name, message=context.message.id, exc_info=True)
             return _failure(self.agent.name, error)
         finally:
+            context.end()
             current.reset(token)
         return None
 
@@ -187,7 +193,7 @@ class Lane:
 def _together(first: Delivery, following: Delivery) -> bool:
     one, other = first.message, following.message
     alike = type(one.payload) is type(other.payload) and one.run_id == other.run_id
-    return alike and not (first.alone or following.alone)
+    return alike and not (first.alone or following.alone or one.expired or other.expired)
 
 
 def _failure(agent: str, error: BaseException) -> Failure:

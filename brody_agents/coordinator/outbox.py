@@ -18,7 +18,7 @@ USER_LIMIT = 256
 """How many of them may be one user's, so that nobody's flood is another's delay."""
 LOST_AFTER = 5.0
 """Seconds after which a message that was published and never arrived is published again."""
-SWEEP = 1.0
+SWEEP = 0.5
 """Seconds between looks at the whole backlog, for what is due now, lost, or was opened again by somebody else."""
 
 
@@ -81,6 +81,8 @@ class Outbox:
         elif not self._worth_a_look():
             return
         await self._send(await self._next())
+        while self._missed and self._worth_a_look():  # something was written while the ledger was read
+            await self._send(await self._next())
 
     def forget(self) -> None:
         """Take everything that was published as lost: the bus has lost its data."""

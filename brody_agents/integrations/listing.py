@@ -219,12 +219,23 @@ def entry_of(
         return _broken(item, key, error)
     if not stat.S_ISREG(status.st_mode):
         return None
-    problem = ""
-    if item.is_symlink() and not leads_inside(root, Path(item.path)):
-        problem = OUTSIDE
-    elif largest is not None and status.st_size > largest:
-        problem = f"It is larger than {largest // 1_000_000} MB."
+    outside = item.is_symlink() and not leads_inside(root, Path(item.path))
+    problem = OUTSIDE if outside else _too_large(status, largest)
     return Entry(key, version(status), item.path, status.st_size, status.st_mtime_ns, problem)
+
+
+def list_file(path: Path, version: Version = file_version, largest: int | None = None) -> Listing:
+    """List one file that is a place by itself; raise ``SourceNotFound`` when it is not there."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise cannot_open(path, error) from error
+    problem = _too_large(status, largest)
+    return Listing([Entry(path.name, version(status), str(path), status.st_size, status.st_mtime_ns, problem)])
+
+
+def _too_large(status: os.stat_result, largest: int | None) -> str:
+    return f"It is larger than {largest // 1_000_000} MB." if largest and status.st_size > largest else ""
 
 
 def _broken(item: os.DirEntry[str], key: str, error: OSError) -> Entry | None:

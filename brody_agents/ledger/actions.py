@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
+from brody_agents.communication.message_protocol import stable_id
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import insert_new, table, whole_id
@@ -76,6 +77,11 @@ class VerdictRecord:
     """What would have happened without the rule."""
     options: list[str]
     created_at: datetime
+
+
+def task_of(action_id: str) -> str:
+    """Return the id of the task that a ``task.create`` makes."""
+    return stable_id("task", action_id)
 
 
 async def add(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRecord]) -> None:

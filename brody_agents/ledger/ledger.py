@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,9 +23,12 @@ from sqlalchemy.pool import StaticPool
 from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
 from brody_agents.ledger.migrations import migrate
 from brody_agents.ledger.statements import insert_new, table
-from brody_agents.ledger.tables import User, UserKey
+from brody_agents.ledger.tables import Row, User, UserKey
 from brody_agents.ledger.users import learn
 from brody_agents.ledger.vault import Vault
+
+_PATIENCE = 1.0
+"""Seconds that a ledger which is being opened has to be done with it when nobody wants it any more."""
 
 
 class LedgerBusy(Retryable):
@@ -52,10 +55,21 @@ class Ledger:
         Raises ``HomeTooNew`` for a schema that this version does not know, ``LedgerError`` for a file that is no
         ledger, ``LedgerFull`` when the disk is full.
         """
+        opening = asyncio.ensure_future(cls._open(home))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the driver does not take it well to be given up half-way
+            await asyncio.wait({opening}, timeout=_PATIENCE)
+            if opening.done() and opening.exception() is None:
+                await opening.result().close()
+            raise
+
+    @classmethod
+    async def _open(cls, home: Path | None) -> Ledger:
         ledger = cls(_engine(home), _vault(home), single=home is None)
         try:
             async with ledger.write() as tx:
-                await tx.run_sync(migrate)
+                await tx.run_sync(migrate if home else _create)
         except BaseException:
             await ledger.close()
             raise
@@ -103,6 +117,11 @@ class Ledger:
         await self._engine.dispose()
 
 
+def _create(connection: Connection) -> None:
+    """Make the newest tables at once: what is in memory is always new."""
+    Row.metadata.create_all(connection, checkfirst=False)
+
+
 def _vault(home: Path | None) -> Vault:
     return Vault.of_home(home) if home else Vault(os.urandom(32))
 
@@ -111,7 +130,8 @@ def _engine(home: Path | None) -> AsyncEngine:
     if home is None:
         engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
     else:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{home / 'brody.db'}", pool_size=4)
+        place = URL.create("sqlite+aiosqlite", database=str(home / "brody.db"))  # a name may have a ? or a # in it
+        engine = create_async_engine(place, pool_size=4)
     event.listen(engine.sync_engine, "connect", _configure)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine

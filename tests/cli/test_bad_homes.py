@@ -166,6 +166,20 @@ def test_a_place_that_cannot_be_a_home_is_named(
     assert brody("doctor").code == 1
 
 
+@pytest.mark.parametrize("name", ["with space", "what?x=1#y%41", 'it\'s "quoted"', "new\nline", "äö", "-h", "a:b"])
+def test_a_home_may_have_any_name(brody: Commands, tmp_path: Path, mail: Path, name: str) -> None:
+    """With a server of its own, and everything that a home is made of in it and nowhere else."""
+    brody.kit.environment = {"BRODY_LOG_LEVEL": "WARNING"}
+    brody.home = tmp_path / "homes" / name
+    brody.home.parent.mkdir()
+    ended = brody.run("--mail", f"eml:{mail}")
+    assert ended.brief["complete"]
+    assert ended.err == ""
+    assert len(brody.listed("runs")) == 1
+    assert [path.name for path in brody.home.parent.iterdir()] == [name]
+    assert sorted(path.name for path in brody.home.iterdir()) == ["brody.db", "key", "lock"]
+
+
 # -- disks ----------------------------------------------------------------------------------------------
 
 

@@ -122,6 +122,18 @@ def test_broken_cards_do_not_stop_the_rest(brody: Commands, mail: Path, tmp_path
     assert len(brody.letters()) == 1
 
 
+@pytest.mark.parametrize(("option", "scheme", "size"), [("--calendar", "ics", 300), ("--contacts", "vcf", 60)])
+def test_one_file_that_is_too_large_is_not_read_into_memory(
+    brody: Commands, mail: Path, tmp_path: Path, option: str, scheme: str, size: int
+) -> None:
+    """As the account itself, not only among others."""
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(size * 1_000_000)
+    assert brody.scan("--mail", f"eml:{mail}", option, f"{scheme}:{tmp_path}/huge")["counts"]["handled"] == 2
+    (letter,) = brody.letters()
+    assert "It is larger than" in letter["reason"]
+
+
 # -- accounts as a whole --------------------------------------------------------------------------------
 
 

@@ -39,21 +39,16 @@ async def counts(brody: Brody) -> dict[str, int]:
         }
 
 
-@pytest.mark.parametrize(
-    "where",
-    ["policy.audit.append", "ledger.messages.mark_handled", "ledger.messages.close", "ledger.actions.add_verdicts"],
-)
-async def test_a_failure_in_the_transaction_leaves_nothing_of_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    """The error is told; the next process does it all, once."""
+async def fails(*_: object) -> None:
+    """Be what goes wrong in the transaction."""
+    raise OSError("pulled the plug")
 
-    async def fail(*_: object) -> None:
-        raise OSError("pulled the plug")
 
+async def broken_and_done(place: Place, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Let a commit fail, look for what it left, and have the next process do it all."""
     with monkeypatch.context() as patched:
         async with place.brody(doer := Doer("doer"), Recorder()) as brody:
-            patched.setattr(f"brody_agents.{where}", fail)
+            patched.setattr(f"brody_agents.{where}", fails)
             await brody.send(note("doer", "once"))
             with pytest.raises(OSError, match="pulled the plug"):
                 await brody.drain()
@@ -65,6 +60,20 @@ async def test_a_failure_in_the_transaction_leaves_nothing_of_it(
         (action,) = await brody.actions.list("me")
         assert (await counts(brody))["Handled"] == 2
     assert (action.state, recorder.seen, doer.calls) == ("done", ["told"], 2)
+
+
+async def test_a_failure_at_the_end_of_the_transaction_leaves_nothing_of_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is told; the next process does it all, once."""
+    await broken_and_done(place, monkeypatch, "policy.audit.append")
+
+
+@pytest.mark.parametrize("where", ["messages.mark_handled", "messages.close", "actions.add_verdicts", "actions.add"])
+async def test_a_failure_anywhere_in_the_transaction_leaves_nothing_of_it(
+    quick: Place, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    await broken_and_done(quick, monkeypatch, f"ledger.{where}")
 
 
 class Endless(Payload, message_type="endless"):

@@ -213,6 +213,33 @@ async def test_an_effect_may_run_into_anything(desk: Desk, monkeypatch: pytest.M
     assert (await desk.do("notify", text="still here")).state is ActionState.DONE
 
 
+async def test_a_result_may_have_a_long_reason(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proposer hears its beginning, the person reads all of it."""
+    from brody_agents.coordinator import effects
+
+    async def fail(*arguments: Any) -> dict[str, Any]:
+        raise RuntimeError("x" * 5_000)
+
+    class Wisher(BrodyAgent):
+        heard: tuple[str, ...] = ()
+
+        @handles
+        async def on_note(self, message: Note, ctx: Context) -> None:
+            ctx.propose("notify", {"text": "hello"})
+
+        @handles
+        async def on_result(self, result: payloads.ActionResult, ctx: Context) -> None:
+            self.heard += (result.reason,)
+
+    monkeypatch.setattr(effects, "EFFECTS", {"notify": fail})
+    async with Brody(agents=[wisher := Wisher("wisher")], settings=settings) as brody:
+        await brody.send(note("wisher"))
+        await brody.drain()
+        (action,) = await brody.actions.list()
+    assert wisher.heard == (action.reason[:2_000],)
+    assert len(action.reason) > 5_000
+
+
 async def test_the_result_goes_to_a_proposer_that_handles_results_and_to_nobody_else(settings: Settings) -> None:
     class Wisher(BrodyAgent):
         @handles

@@ -101,10 +101,10 @@ async def test_a_complete_run_stays_complete(quick: Place) -> None:
     assert "note late for me" in clerk.diary
 
 
-async def test_a_message_that_fails_does_not_keep_a_run_open(place: Place) -> None:
+async def test_a_message_that_fails_does_not_keep_a_run_open(quick: Place) -> None:
     """The brief says so."""
     clerk = Clerk()
-    async with place.brody(clerk, accounts={"mail": Mailbox("a", "poison", "b")}) as brody:
+    async with quick.brody(clerk, accounts={"mail": Mailbox("a", "poison", "b")}) as brody:
         brief = await brody.run("inbox-scan", now=NOW)
         (letter,) = await brody.dead_letters.list()
     assert brief.complete
@@ -142,10 +142,10 @@ async def test_the_same_run_asked_for_twice_at_once_is_done_one_after_the_other(
     assert clerk.diary.count("mail a for me") == 1
 
 
-async def test_a_dry_run_does_nothing_and_the_next_run_does_it(place: Place) -> None:
+async def test_a_dry_run_does_nothing_and_the_next_run_does_it(quick: Place) -> None:
     """What a dry run proposes is recorded; a run that counts takes it up without handling the mail again."""
     clerk = Clerk()
-    async with place.brody(clerk, accounts={"mail": Mailbox("a", "b")}) as brody:
+    async with quick.brody(clerk, accounts={"mail": Mailbox("a", "b")}) as brody:
         dry = await brody.run("inbox-scan", now=NOW, dry_run=True)
         observed = await brody.actions.list()
         real = await brody.run("inbox-scan", now=NOW)

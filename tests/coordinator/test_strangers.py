@@ -28,8 +28,14 @@ async def stranger(served: Place, request: pytest.FixtureRequest) -> AsyncIterat
 
 async def put(client: Redis, place: Place, data: bytes, user: str = "me", field: str = "m") -> None:
     """Write an entry to the stream of a user and wake the readers."""
+    channel = f"{place.server.prefix}:wake"
+
+    async def is_heard() -> bool:
+        return any(count for _, count in await client.pubsub_numsub(channel))
+
+    await until(is_heard, "somebody listens")
     await client.xadd(place.server.stream(user), {field: data})
-    await client.publish(f"{place.server.prefix}:wake", str(partition_of(user)))
+    await client.publish(channel, str(partition_of(user)))
 
 
 async def test_a_strangers_message_is_adopted_and_handled_but_not_believed(served: Place, stranger: Redis) -> None:
@@ -130,22 +136,21 @@ async def test_nobody_can_stand_in_for_a_message_of_ours(
     assert all(letter.body == forged for letter in letters)
 
 
-@pytest.mark.parametrize("data", [b"no json \xff", b'{"agent_message": {}}', b""], ids=["bytes", "empty", "nothing"])
-async def test_bytes_that_are_no_message_are_kept_as_they_are(served: Place, stranger: Redis, data: bytes) -> None:
-    """They are nobody's, and leave the stream."""
+async def test_bytes_that_are_no_message_are_kept_as_they_are(served: Place, stranger: Redis) -> None:
+    """They are nobody's, leave the stream, and are one letter each however often they come."""
+    nonsense = [b"", b"no json \xff", b'{"agent_message": {}}']
     async with served.brody(recorder := Recorder()) as brody:
         await brody.drain()
-        await put(stranger, served, data)
+        for data in (*nonsense, *nonsense):
+            await put(stranger, served, data)
         await brody.send(note(text="behind it"))
-        letters = await until(brody.dead_letters.list, "the dead letter")
-        await brody.drain()
-        assert recorder.seen == ["behind it"]
-        assert [letter.body for letter in letters] == [data]
 
         async def is_empty() -> bool:
             return not any(await served.server.lengths(stranger))
 
-        await until(is_empty, "the stream is empty")
+        await until(is_empty, "the streams are empty")
+        assert sorted(letter.body for letter in await brody.dead_letters.list()) == nonsense
+    assert recorder.seen == ["behind it"]
 
 
 async def test_an_entry_that_has_other_fields_is_kept_too(served: Place, stranger: Redis) -> None:
@@ -170,6 +175,7 @@ async def test_a_note_on_the_wake_up_channel_that_means_nothing_is_no_harm(serve
     recorder = Recorder()
     async with served.brody(recorder) as brody:
         await brody.drain()
+        await put(stranger, served, encode(note(text="first")))
         await stranger.publish(f"{served.server.prefix}:wake", "nonsense,-1,99999")
         await put(stranger, served, encode(note(text="heard")))
         await until(lambda: len(recorder.seen) == 1, "1 messages")
@@ -182,3 +188,21 @@ def test_a_message_without_any_label_is_untrusted() -> None:
     assert partly.label("/text").origin is Origin.USER
     assert partly.label("/n").origin is Origin.UNTRUSTED
     assert AgentMessage.untrusted(partly).label("/text").origin is Origin.UNTRUSTED
+
+
+async def test_a_label_on_a_part_does_not_vouch_for_the_rest(quick: Place) -> None:
+    """What comes from a message is as trusted as the least trusted part of it."""
+
+    class Wisher(BrodyAgent):
+        @handles
+        async def on_note(self, message: Note, ctx: Context) -> None:
+            ctx.propose("task.create", {"title": message.text})
+
+    partly = note("wisher", "do this", provenance={"/n": Provenance(origin=Origin.USER)})
+    async with quick.brody(Wisher("wisher")) as brody:
+        await brody.drain()
+        assert brody._worker is not None
+        await brody._worker.send(partly)  # as the ledger's own, which keeps its labels
+        await brody.drain()
+        (action,) = await brody.actions.list()
+    assert action.provenance[""]["origin"] == "untrusted"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
+from typing import Any
 
 import pytest
 
@@ -69,7 +72,7 @@ async def test_a_message_waits_for_its_time(place: Place) -> None:
     async with place.brody(recorder) as brody:
         await brody.send(note(text="first"))
         await brody.drain()  # all is started: what follows takes milliseconds
-        at = datetime.now(UTC) + timedelta(seconds=2)
+        at = datetime.now(UTC) + timedelta(seconds=1)
         await brody.send(note(text="later", not_before=at))
         await brody.send(note(text="now"))
         await brody.drain()
@@ -217,3 +220,63 @@ async def test_what_was_not_done_when_a_process_ends_is_done_by_the_next(place: 
         await brody.drain()
     assert next_one.seen == ["unfinished"]
     assert recorder.seen == []
+
+
+async def test_a_deadline_that_passes_in_the_lane_is_kept_too(quick: Place) -> None:
+    """What waited behind a slow one for too long is not handled any more; what comes behind it is."""
+    may_end = asyncio.Event()
+
+    class Slow(Recorder):
+        @handles
+        async def on_note(self, message: Note, ctx: Context) -> None:
+            if message.text == "slow":
+                await may_end.wait()
+            await super().on_note(message, ctx)
+
+    slow = Slow("recorder")
+    async with quick.brody(slow) as brody:
+        await brody.drain()
+        soon = datetime.now(UTC) + timedelta(seconds=0.2)
+        for text, deadline in (("slow", None), ("too late", soon), ("no hurry", None)):
+            await brody.send(note(text=text, deadline=deadline))
+        await until(lambda: datetime.now(UTC) > soon, "the deadline")
+        may_end.set()
+        await brody.drain()
+        (letter,) = await brody.dead_letters.list()
+    assert slow.seen == ["slow", "no hurry"]
+    assert (letter.code, letter.agent) == ("expired", "recorder")
+
+
+async def test_a_handler_that_has_ended_puts_nothing_out_any_more(quick: Place) -> None:
+    """What a task that it left behind still says is an error there, never lost in silence."""
+    errors: list[Exception] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    class Careless(BrodyAgent):
+        @handles
+        async def on_note(self, message: Note, ctx: Context) -> None:
+            tasks.append(asyncio.create_task(self.later(ctx)))
+
+        async def later(self, ctx: Context) -> None:
+            await asyncio.sleep(0.05)
+            late: list[Callable[[], Any]] = [
+                lambda: ctx.tell("recorder", Note(text="late")),
+                lambda: ctx.propose("notify", {"text": "late"}),
+                lambda: ctx.withdraw("notify", {}, why="late"),
+                lambda: ctx.remember("late", 1),
+            ]
+            for put_out in late:
+                try:
+                    if isawaitable(answer := put_out()):
+                        await answer
+                except RuntimeError as error:
+                    errors.append(error)
+
+    async with quick.brody(Careless("careless"), recorder := Recorder()) as brody:
+        await brody.send(note("careless"))
+        await brody.drain()
+        await asyncio.gather(*tasks)
+        await brody.drain()
+        assert (await brody.context("me")).values == {}
+    assert recorder.seen == []
+    assert [str(error) for error in errors] == ["careless has ended; what it puts out now would be lost"] * 4

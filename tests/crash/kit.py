@@ -33,8 +33,8 @@ _IMPORTED_ONCE = [
 ]
 
 
-Place = Literal["before commit", "after commit", "publish", "set_shared", "acknowledge"]
-"""Where a signal can hit a process: at a commit of the ledger, or when it calls this method of the bus."""
+Place = Literal["before commit", "after commit", "publish", "set_shared", "acknowledge", "print"]
+"""Where a signal can hit a process: at a commit of the ledger, when it calls this method of the bus, at its print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +245,34 @@ def _whenever(place: Place, act: Callable[[int], None]) -> None:
     numbers = count(1)
     if place in ("before commit", "after commit"):
         _at_commits(lambda: act(next(numbers)), place == "after commit")
-        return
+    elif place == "print":
+        _at_print(lambda: act(next(numbers)))
+    else:
+        _at_method(place, lambda: act(next(numbers)))
+
+
+def _at_method(place: str, act: Callable[[], None]) -> None:
     from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 
     method = getattr(RedisStreamsBus, place)
 
     async def noticed(*arguments: Any) -> Any:
-        act(next(numbers))
+        act()
         return await method(*arguments)
 
     setattr(RedisStreamsBus, place, noticed)
+
+
+def _at_print(act: Callable[[], None]) -> None:
+    from brody_agents import front
+
+    write = front._write_json
+
+    def noticed(text: str) -> None:
+        act()
+        write(text)
+
+    front._write_json = noticed
 
 
 def _at_commits(act: Callable[[], None], after: bool) -> None:

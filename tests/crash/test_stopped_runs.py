@@ -24,3 +24,11 @@ def test_a_stopped_run_goes_on(by: signal.Signals, code: int, kit: Kit, undistur
     assert ended.brief["run_id"] == begun
     assert lasting(ended.brief) == undisturbed.brief
     assert ledger(home) == undisturbed.ledger
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_stopped_while_it_opens_its_ledger_ends_without_noise(kit: Kit, home: Path, number: int) -> None:
+    """The driver's threads are waited for."""
+    stopped = kit.start(*demo(home), crash=Crash("before commit", number, signal.SIGINT)).wait(20)
+    assert (stopped.code, stopped.err) == (130, "brody: stopped; run it again to go on.\n")
+    assert kit.brody(*demo(home)).brief["complete"]

@@ -44,9 +44,11 @@ def difference(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, Row.metadata))
 
 
-async def test_the_migrations_make_exactly_the_declared_tables(kept: Ledger) -> None:
-    async with kept.read() as tx:
-        assert await tx.run_sync(difference) == []
+async def test_the_migrations_make_exactly_the_declared_tables(kept: Ledger, ledger: Ledger) -> None:
+    """A home, which is migrated, has what a ledger in memory is made with."""
+    for opened in (kept, ledger):
+        async with opened.read() as tx:
+            assert await tx.run_sync(difference) == []
 
 
 def test_the_newest_script_is_the_one_that_the_package_names() -> None:

@@ -7,6 +7,7 @@ is from, and nothing is called removed that may lie in a file like that.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from brody_agents.integrations.base import BadItem
 from brody_agents.integrations.calendar import ics_text
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.calendar.expansion import StoredEvent, check
-from brody_agents.integrations.listing import UNREAD, Entry, Listing, cannot_open, scan_tree
+from brody_agents.integrations.listing import UNREAD, Entry, Listing, list_file, scan_tree
 from brody_agents.integrations.local import file_etag, read_file, reason
 
 SUFFIXES = (".ics", ".ical", ".icalendar")
@@ -144,12 +145,8 @@ def _bad(key: str, component: Component, why: str) -> BadItem:
 
 def scan(root: Path) -> Listing:
     """List the .ics files of an account: the file that it names, or all in the folder."""
-    try:
-        status = root.stat()
-    except OSError as error:
-        raise cannot_open(root, error) from error
-    if not root.is_dir():
-        return Listing([Entry(root.name, file_etag(status), str(root), status.st_size, status.st_mtime_ns)])
+    if not os.path.isdir(root):  # unlike Path.is_dir it is False, no error, where nobody may look
+        return list_file(root, file_etag, LARGEST)
     listing = scan_tree(root, file_etag, LARGEST)
     listing.entries = [e for e in listing.entries if e.key.lower().endswith(SUFFIXES) or e.key.endswith("/")]
     return listing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from brody_agents.errors import SourceNotFound
 from brody_agents.integrations.base import BadItem, Known, Page
 from brody_agents.integrations.charsets import clean, decode
 from brody_agents.integrations.contacts.base import RawContact
-from brody_agents.integrations.listing import PAGE_ITEMS, UNREAD, Entry, Listing, cannot_open, scan_tree
+from brody_agents.integrations.listing import PAGE_ITEMS, UNREAD, Entry, Listing, list_file, scan_tree
 from brody_agents.integrations.local import account_key, file_etag, place_of, read_file, reason
 
 LARGEST = 50_000_000
@@ -80,15 +81,11 @@ class Vcf:
         """Do nothing: no handle is kept."""
 
     def _scan(self) -> Listing:
-        if self.path.is_dir():
+        if os.path.isdir(self.path):
             listing = scan_tree(self.path, file_etag, LARGEST)
             listing.entries = [e for e in listing.entries if e.key.lower().endswith((".vcf", ".vcard", "/"))]
             return listing
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            raise cannot_open(self.path, error) from error
-        return Listing([Entry(self.path.name, file_etag(status), str(self.path), status.st_size)])
+        return list_file(self.path, file_etag, LARGEST)
 
 
 def _read(listing: Listing) -> _Book:
