@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -67,6 +68,8 @@ class Ledger:
     @classmethod
     async def _open(cls, home: Path | None) -> Ledger:
         ledger = cls(_engine(home), _vault(home), single=home is None)
+        if home:
+            _try(_file(home))
         try:
             async with ledger.write() as tx:
                 await tx.run_sync(migrate if home else _create)
@@ -130,11 +133,23 @@ def _engine(home: Path | None) -> AsyncEngine:
     if home is None:
         engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
     else:
-        place = URL.create("sqlite+aiosqlite", database=str(home / "brody.db"))  # a name may have a ? or a # in it
+        place = URL.create("sqlite+aiosqlite", database=str(_file(home)))  # a name may have a ? or a # in it
         engine = create_async_engine(place, pool_size=4)
     event.listen(engine.sync_engine, "connect", _configure)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _file(home: Path) -> Path:
+    return home / "brody.db"
+
+
+def _try(file: Path) -> None:
+    """Open the file once with the plain driver: the asynchronous one leaves a thread behind when it cannot."""
+    try:
+        sqlite3.connect(file).close()
+    except sqlite3.OperationalError as error:
+        raise _explained(error) from error
 
 
 def _configure(connection: Any, record: object) -> None:
@@ -156,14 +171,14 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        raise _named(error) from error
+        raise _explained(error.orig) from error
 
 
-def _named(error: DatabaseError) -> BrodyError:
-    words = str(error.orig)
+def _explained(error: BaseException | None) -> BrodyError:
+    words = str(error)
     if "disk is full" in words or "disk I/O" in words:
         return LedgerFull(f"The ledger could not be written: {words}.")
-    if isinstance(error, OperationalError) and "locked" in words:
+    if isinstance(error, sqlite3.OperationalError) and "locked" in words:
         return LedgerBusy("The ledger is in use by another process.")
     if "not a database" in words or "malformed" in words:
         return LedgerError(f"The file brody.db is damaged: {words}.", "Restore it from a copy, or use another --home.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.migrations import HEAD, configuration
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Row, User
+from brody_agents.ledger.vault import Vault
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15000}
 
@@ -53,6 +55,18 @@ async def test_the_migrations_make_exactly_the_declared_tables(kept: Ledger, led
 
 def test_the_newest_script_is_the_one_that_the_package_names() -> None:
     assert ScriptDirectory.from_config(configuration()).get_heads() == [HEAD]
+
+
+async def test_a_file_that_cannot_be_opened_starts_no_thread_of_the_driver(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a thread would outlive the event loop, and write its trouble over what the person reads."""
+    home.mkdir()
+    Vault.of_home(home)
+    (home / "brody.db").mkdir()
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail(f"{thread} was started"))
+    with pytest.raises(LedgerError, match="unable to open"):
+        await Ledger.open(home)
 
 
 async def test_a_home_of_a_newer_version_is_refused_and_left_as_it_is(kept: Ledger, home: Path) -> None:
