@@ -61,7 +61,7 @@ async def test_a_file_that_cannot_be_opened_starts_no_thread_of_the_driver(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a thread would outlive the event loop, and write its trouble over what the person reads."""
-    home.mkdir()
+    home.mkdir()  # noqa: ASYNC240
     Vault.of_home(home)
     (home / "brody.db").mkdir()
     monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail(f"{thread} was started"))
