@@ -182,9 +182,7 @@ class Coordinator:
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
-            turn.outgoing = await backlog.write(
-                tx, self._ledger.vault, [m for f in turn.settled for m in f.outcome.messages]
-            )
+            turn.outgoing = await self._write(tx, turn.settled)
             for f in turn.settled:
                 for write in f.outcome.writes:
                     await write(tx)
@@ -194,6 +192,10 @@ class Coordinator:
             turn.outgoing += await backlog.write(tx, self._ledger.vault, following.messages)
             turn.completed = following.completed
         return turn
+
+    async def _write(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[Stored]:
+        encoded = {i: data for f in reversed(settled) for i, data in f.outcome.encoded.items()}  # the first one counts
+        return await backlog.write(tx, self._ledger.vault, [m for f in settled for m in f.outcome.messages], encoded)
 
     async def _settle_context(self, tx: AsyncConnection, finished: Sequence[Finished], turn: Turn) -> None:
         """Sort out what was handled before, what lost a race on shared context, and what won."""

@@ -15,6 +15,8 @@ from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, digest_of
 
+Encoded = tuple[AgentMessage, bytes]
+"""A message with its wire form."""
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
 
 
@@ -24,7 +26,7 @@ class Intake:
     def __init__(self, ledger: Ledger, publish: Publish) -> None:
         self._ledger = ledger
         self._publish = publish
-        self._waiting: list[tuple[AgentMessage, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[AgentMessage, bytes, asyncio.Future[None]]] = []
         self._turn = asyncio.Lock()
 
     async def put(self, message: AgentMessage) -> None:
@@ -32,9 +34,9 @@ class Intake:
 
         Raises ``ProtocolError`` for what cannot be sent.
         """
-        encode(message)  # whoever shares the transaction must not suffer for it
+        data = encode(message)  # whoever shares the transaction must not suffer for it
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((message, done))
+        self._waiting.append((message, data, done))
         async with self._turn:
             if not done.done():
                 await asyncio.shield(self._write())  # whoever else is in the group needs its end
@@ -43,24 +45,25 @@ class Intake:
     async def _write(self) -> None:
         group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         try:
-            stored = await self._stored([message for message, _ in group])
+            stored = await self._stored([(message, data) for message, data, _ in group])
             await self._publish(stored)
         except Exception as error:
-            for _, done in group:
+            for *_, done in group:
                 done.set_exception(error)
             return
-        for _, done in group:
+        for *_, done in group:
             done.set_result(None)
 
-    async def _stored(self, group: Sequence[AgentMessage]) -> list[Stored]:
+    async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
+        encoded = {message.id: data for message, data in reversed(group)}  # the first one counts
         async with self._ledger.write() as tx:
-            stored = await messages.write(tx, self._ledger.vault, group)
+            stored = await messages.write(tx, self._ledger.vault, [message for message, _ in group], encoded)
             if len(stored) < len(group):
                 await self._bury_others(tx, group)
         return stored
 
-    async def _bury_others(self, tx: AsyncConnection, group: Sequence[AgentMessage]) -> None:
+    async def _bury_others(self, tx: AsyncConnection, group: Sequence[Encoded]) -> None:
         """Bury the messages whose id another one has; the same message sent again is nothing to mind."""
-        standing = await messages.standing(tx, {m.id for m in group})
-        others = [m for m in group if standing[m.id].digest != digest_of(encode(m))]
-        await bury(tx, self._ledger.vault, [id_taken(m, encode(m)) for m in others])
+        standing = await messages.standing(tx, {m.id for m, _ in group})
+        others = [(m, data) for m, data in group if standing[m.id].digest != digest_of(data)]
+        await bury(tx, self._ledger.vault, [id_taken(m, data) for m, data in others])

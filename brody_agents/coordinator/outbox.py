@@ -6,11 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from brody_agents.communication.bus.base import Bus
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, digest_of
+from brody_agents.ledger.messages import Stored, Waiting, digest_of
+
+M = TypeVar("M", Stored, Waiting)
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -99,7 +102,7 @@ class Outbox:
     async def _next(self) -> list[Stored]:
         """Choose from the backlog, passing over users who have as much under way as they may."""
         self._missed = False
-        chosen: list[Stored] = []
+        chosen: list[Waiting] = []
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
             rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full)
@@ -111,13 +114,14 @@ class Outbox:
             self._behind = None
         if self._missed:
             self._behind = None
-        return chosen
+        return await self._read({waiting.id for waiting in chosen})
 
     async def _lost(self) -> list[Stored]:
         late = time.monotonic() - LOST_AFTER
-        ids = {message_id for message_id, sent in self._published.items() if sent.at < late}
-        if not ids:
-            return []
+        return await self._read({message_id for message_id, sent in self._published.items() if sent.at < late})
+
+    async def _read(self, ids: set[str]) -> list[Stored]:
+        """Return what is to be published of messages that are taken on; those that are closed by now are let go."""
         found = await messages.still_open(self._ledger, ids)
         self.closed(ids - {message.id for message in found})
         return found
@@ -129,9 +133,9 @@ class Outbox:
         if chosen:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
 
-    def _chosen(self, waiting: Sequence[Stored]) -> list[Stored]:
+    def _chosen(self, waiting: Sequence[M]) -> list[M]:
         """Take on what there is room for, and note whose messages are left."""
-        chosen: list[Stored] = []
+        chosen: list[M] = []
         for message in waiting:
             if self._behind is None or len(self._users) >= STREAM_LIMIT:
                 self._behind = None

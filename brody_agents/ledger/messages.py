@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +30,18 @@ class Stored:
     run_id: str | None
     partition: int
     body: bytes
+    digest: bytes
+    """What tells the same message from another with its id."""
     begun: bool = False
     """Whether some agent may be done with it."""
 
-    @property
-    def digest(self) -> bytes:
-        """Return what tells the same message from another with its id."""
-        return digest_of(self.body)
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message of the backlog, as much of it as its order needs."""
+
+    id: str
+    user_id: str
 
 
 @dataclass(slots=True)
@@ -53,18 +58,28 @@ def digest_of(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-async def write(tx: AsyncConnection, vault: Vault, messages: Sequence[AgentMessage]) -> list[Stored]:
-    """Put messages in the backlog and return those that are new; one that is there already stays as it is."""
+async def write(
+    tx: AsyncConnection, vault: Vault, messages: Sequence[AgentMessage], encoded: Mapping[str, bytes] | None = None
+) -> list[Stored]:
+    """Put messages in the backlog and return those that are new; one that is there already stays as it is.
+
+    ``encoded`` has the wire forms, by id, that are known already.
+    """
     if not messages:
         return []
     now = datetime.now(UTC)
     each: dict[str, AgentMessage] = {}
     for m in messages:
         each.setdefault(m.id, m)
-    stored = [Stored(m.id, m.user_id, m.run_id, partition_of(m.user_id), encode(m)) for m in each.values()]
+    stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
     rows = [_row(vault, each[s.id], s, now) for s in stored]
     new = set((await tx.execute(insert_new(tx, Message).returning(_M.id), rows)).scalars())
     return [s for s in stored if s.id in new]
+
+
+def _stored_as(message: AgentMessage, body: bytes) -> Stored:
+    user_id = message.user_id
+    return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
 
 
 def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
@@ -119,32 +134,36 @@ async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
         await tx.execute(update(table(Message)).where(_M.id.in_(ids)).values(open=False))
 
 
-async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Stored]:
+async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Waiting]:
     """Return open messages that are due: by priority, then in the order in which they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
     not depend on how fast accounts are read. Users in ``without`` are passed over.
     """
     others = [_M.user_id.not_in(without)] if without else []
-    return await _stored(ledger, _due().where(*others).order_by(_M.priority, _M.seq).limit(limit))
+    query = _due(_M.id, _M.user_id).where(*others).order_by(_M.priority, _M.seq).limit(limit)
+    async with ledger.read() as tx:
+        return [Waiting(row.id, row.user_id) for row in await tx.execute(query)]
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
-    """Return those of the messages that are open."""
-    return await _stored(ledger, _due().where(_M.id.in_(ids)).order_by(_M.priority, _M.seq))
+    """Return those of the messages that are open and due, in the order of the backlog."""
+    if not ids:
+        return []
+    handled = select(_H.agent).where(_H.message_id == _M.id).exists()
+    buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
+    columns = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, _M.digest, or_(handled, buried).label("begun"))
+    return await _stored(ledger, _due(*columns).where(_M.id.in_(ids)).order_by(_M.priority, _M.seq))
 
 
 async def any_due(tx: AsyncConnection) -> bool:
     """Say whether any message is open and due."""
-    return (await tx.execute(_due().limit(1))).first() is not None
+    return (await tx.execute(_due(_M.id).limit(1))).first() is not None
 
 
-def _due() -> Any:
+def _due(*columns: Any) -> Any:
     r, now = table(Run).c, datetime.now(UTC)
     reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
-    handled = select(_H.agent).where(_H.message_id == _M.id).exists()
-    buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
-    columns = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, or_(handled, buried).label("begun"))
     return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
 
 
@@ -152,11 +171,8 @@ async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
     async with ledger.read() as tx:
         rows = (await tx.execute(query)).all()
     await ledger.ensure_users({row.user_id for row in rows})
-    vault = ledger.vault
-    return [
-        Stored(row.id, row.user_id, row.run_id, row.partition, vault.open_bytes(row.user_id, row.body), row.begun)
-        for row in rows
-    ]
+    opened = ledger.vault.open_bytes
+    return [Stored(r.id, r.user_id, r.run_id, r.partition, opened(r.user_id, r.body), r.digest, r.begun) for r in rows]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:

@@ -27,7 +27,8 @@ def _json() -> Any:
     return Field(default=None, sa_column=Column(JSON, nullable=True))
 
 
-_OPEN = text("open")
+_OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
+"""Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -222,8 +223,8 @@ class Message(Row, table=True):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_backlog", "priority", "seq", "user_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index("ix_messages_run", "run_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_messages_backlog", "priority", "seq", "user_id", **_OPEN),
+        Index("ix_messages_run", "run_id", "open"),
     )
 
     seq: int | None = Field(default=None, sa_column=Column(_SEQ, primary_key=True, autoincrement=True))
@@ -297,7 +298,11 @@ class Action(Row, table=True):
     """An action from its proposal to its end; ``fence`` grows with every attempt to carry it out."""
 
     __tablename__ = "actions"
-    __table_args__ = (Index("ix_actions_user_state", "user_id", "state"), Index("ix_actions_run", "run_id", "state"))
+    __table_args__ = (
+        Index("ix_actions_state", "state", "seq"),
+        Index("ix_actions_user_state", "user_id", "state"),
+        Index("ix_actions_run", "run_id", "state"),
+    )
 
     seq: int | None = Field(default=None, sa_column=Column(_SEQ, primary_key=True, autoincrement=True))
     id: str = Field(unique=True)
