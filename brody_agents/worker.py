@@ -245,7 +245,7 @@ class Worker:
         await self._settled(self._is_drained)
 
     async def _is_drained(self) -> bool:
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             return not await messages.any_due(tx) and not await actions.any_busy(tx)
 
     async def _carried_out(self, action_id: str) -> None:

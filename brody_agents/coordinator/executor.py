@@ -76,7 +76,7 @@ class Executor:
         """Carry out the oldest approved actions and return how many there were."""
         a = table(Action).c
         wanted = (a.state == ActionState.APPROVED, a.kind.in_(sorted(effects.EFFECTS)))
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             users = {found.user_id for found in await tx.execute(table(Action).select().where(*wanted).limit(BATCH))}
         if not users:
             return 0

@@ -142,7 +142,7 @@ async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) 
     """
     others = [_M.user_id.not_in(without)] if without else []
     query = _due(_M.id, _M.user_id).where(*others).order_by(_M.priority, _M.seq).limit(limit)
-    async with ledger.read() as tx:
+    async with ledger.glance() as tx:
         return [Waiting(row.id, row.user_id) for row in await tx.execute(query)]
 
 
@@ -168,7 +168,7 @@ def _due(*columns: Any) -> Any:
 
 
 async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
-    async with ledger.read() as tx:
+    async with ledger.glance() as tx:
         rows = (await tx.execute(query)).all()
     await ledger.ensure_users({row.user_id for row in rows})
     opened = ledger.vault.open_bytes

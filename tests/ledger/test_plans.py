@@ -36,10 +36,12 @@ def listening(ledger: Ledger) -> Iterator[list[tuple[str, Any]]]:
         if statement.startswith("SELECT"):
             asked.append((statement, parameters))
 
-    engine = ledger._engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [engine.sync_engine for engine in (ledger._engine, ledger._reader)]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     yield asked
-    event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 async def plan(tx: AsyncConnection, statement: str, parameters: Any) -> list[str]:
