@@ -73,12 +73,13 @@ _TOGETHER = tuple(
     )
 )
 """Words that only together point to an order: one of each group."""
-_ROLE = re.compile(r"^\W*(?:system|user|developer)\s*:|<\|?\w+\|?>", re.IGNORECASE | re.MULTILINE)
+_ROLE = re.compile(r"\b(?:system|user|developer)\s*:|<\|?\w+\|?>")
 
 
 def may_address_assistant(text: str) -> bool:
     """Say whether the text has the words that orders to an assistant have; much cheaper than to look for orders."""
-    words = frozenset(_WORDS.findall(text.lower()))
+    text = text.lower()
+    words = frozenset(_WORDS.findall(text))
     if not _TELLTALE.isdisjoint(words) or _ROLE.search(text):
         return True
     return any(not any(group.isdisjoint(words) for group in row) for row in _TOGETHER)
