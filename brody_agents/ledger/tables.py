@@ -357,6 +357,20 @@ class Verdict(Row, table=True):
     created_at: datetime = _time(nullable=False)
 
 
+class TrackRecordEntry(Row, table=True):
+    """What the person made of one action of an agent: ``accepted``, ``edited`` or ``rejected``; one row an action."""
+
+    __tablename__ = "track_records"
+    __table_args__ = (Index("ix_track_records_agent", "user_id", "kind", "agent", "answered_at"),)
+
+    action_id: str = Field(primary_key=True)
+    user_id: str
+    agent: str
+    kind: str
+    answer: str
+    answered_at: datetime = _time(nullable=False)
+
+
 class ContextValue(Row, table=True):
     """A shared value of a user, with its version."""
 
