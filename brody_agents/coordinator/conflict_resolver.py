@@ -149,10 +149,9 @@ def contradiction(action: ActionRecord, scene: Scene) -> Ruling | None:
                 return _supersede(action, other, "newer_invitation", "The organizer has changed the invitation since.")
             if newer < 0:
                 return _outdated(action, other)
-            if other.arguments["answer"] != action.arguments["answer"]:
-                why = "Two answers contradict each other."
-                tie = _ask(action, other, "contradiction", "opposite_answers", why)
-                return contradictions.weighed(tie, action, scene)
+            tie = _ask(action, other, "contradiction", "opposite_answers", "Two answers contradict each other.")
+            if ruling := contradictions.weighed(tie, action, scene):
+                return ruling
     return None
 
 
@@ -281,7 +280,7 @@ class ConflictResolver:
         makers = {p.user_id for p in proposals if p.kind == "task.create"}
         a, t = table(Action).c, table(Task).c
         holders = await ledger_actions.load(tx, self._vault, a.id.in_({holder for holder, _ in claims}))
-        holders += await contradictions.outweighed(tx, self._vault, proposals)
+        holders += await contradictions.heard(tx, self._vault, proposals)
         for user_id in sorted(makers):
             open_creates = (a.user_id == user_id, a.kind == "task.create", a.state.in_(sorted(ledger_actions._OPEN)))
             holders += await ledger_actions.load(tx, self._vault, *open_creates)

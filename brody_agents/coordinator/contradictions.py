@@ -1,13 +1,14 @@
-"""Contradicting answers to one invitation: the decision engine weighs what the agents propose; a tie asks.
+"""Several agents' answers to one invitation: those that agree are one; those that do not are weighed, a tie asks.
 
-Whoever was outweighed on an invitation keeps its voice: a third agent that agrees with it can still turn the matter.
-Only answers that wait are weighed. The person's own is not: it goes before what agents propose.
+Whoever agrees or was outweighed keeps its voice: a third agent can still turn the matter, and it comes out the same in
+whatever order the agents speak. Only answers that wait give way. The person's own is not weighed: it goes before what
+agents propose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,40 +27,52 @@ if TYPE_CHECKING:
     from brody_agents.coordinator.conflict_resolver import Ruling, Scene
 
 ANSWER = "calendar.respond"
-OUTWEIGHED = "outweighed"
+OUTWEIGHED, SAME_ANSWER = "outweighed", "same_answer"
+"""The rules, as verdicts name them."""
 Records = Mapping[tuple[str, str], TrackRecord]
 """The track records of answers to invitations, by (user, agent)."""
 
 _WAITING = (ActionState.PROPOSED, ActionState.AWAITING_APPROVAL)
+_HEARD = (ActionState.MERGED, ActionState.SUPERSEDED)
 
 
-def weighed(tie: Ruling, action: ActionRecord, scene: Scene) -> Ruling:
-    """Return what becomes of an answer that contradicts others: it takes their place, gives way, or a tie asks.
+def weighed(tie: Ruling, action: ActionRecord, scene: Scene) -> Ruling | None:
+    """Return what becomes of an answer among others to the same invitation, ``None`` if it meets none.
 
+    It joins one that agrees with it, takes the place of those that contradict it, or gives way; or a tie asks.
     ``tie`` is the ruling that asks the person.
     """
-    rivals = [o for o in scene.clashing(action) if _same(o, action) and _answer(o) != _answer(action)]
-    if not rivals or any(o.state not in _WAITING for o in rivals):
+    others = [o for o in scene.clashing(action) if _same(o, action)]
+    rivals = [o for o in others if _answer(o) != _answer(action)]
+    allies = [o for o in others if _answer(o) == _answer(action) and PERSON != action.proposed_by != o.proposed_by]
+    if rivals:
+        ruling = _against(tie, action, rivals, scene)
+        return _joins(ruling, action, allies[0]) if allies and ruling.verdict == tie.verdict else ruling
+    return _joins(tie, action, allies[0]) if allies else None
+
+
+def _against(tie: Ruling, action: ActionRecord, rivals: Sequence[ActionRecord], scene: Scene) -> Ruling:
+    if any(o.state not in _WAITING for o in rivals):
         return tie  # what is approved or under way is turned back by the person only
     if action.proposed_by == PERSON:
         return _stands(tie, action, rivals[0], "What you say goes before what agents propose.")
     if own := [o for o in rivals if o.proposed_by == PERSON]:
         return _gives_way(tie, own[0], "What you say goes before what agents propose.")
     voices = _voices(action, scene)
-    if len({_answer(v) for v in voices.values()}) < 2:
+    if len(voices) < 2:
         return tie  # an agent that contradicts only itself
-    return _ruled(tie, action, rivals, voices, _decided(voices, scene.records))
+    question = Question(_title(action), tuple(sorted({_answer(a) for a in (action, *rivals, *voices.values())})))
+    return _by_vote(tie, action, rivals, voices, _decided(question, voices, scene.records))
 
 
-def _ruled(
+def _by_vote(
     tie: Ruling,
     action: ActionRecord,
     rivals: Sequence[ActionRecord],
     voices: Mapping[str, ActionRecord],
     decision: Decision,
 ) -> Ruling:
-    parties = _parties(action, decision, voices)
-    tie = replace(tie, resource=_resource(action), parties=parties)
+    tie = replace(tie, resource=_resource(action), parties=_parties(action, decision, voices))
     winners = [o for o in rivals if _answer(o) == decision.choice]
     if decision.choice == _answer(action):
         return _stands(tie, action, rivals[0], decision.why, decision.otherwise)
@@ -67,6 +80,23 @@ def _ruled(
         return _gives_way(tie, winners[0], decision.why, decision.otherwise)
     why = f"Two answers contradict each other. {decision.why} You decide."
     return replace(tie, why=why, otherwise=f"{tie.otherwise} {decision.otherwise}")
+
+
+def _joins(ruling: Ruling, action: ActionRecord, ally: ActionRecord) -> Ruling:
+    """Make one of two answers that agree; what asks the person about it is the first."""
+    return replace(
+        ruling,
+        kind="duplicate",
+        resource=_resource(action),
+        verdict="merged",
+        rule=SAME_ANSWER,
+        state=ActionState.MERGED,
+        other=ally.id,
+        why=f"{ally.proposed_by} gives the same answer.",
+        otherwise="The invitation would have been answered twice.",
+        options=(),
+        parties=(),
+    )
 
 
 def _stands(tie: Ruling, action: ActionRecord, other: ActionRecord, why: str, otherwise: str = "") -> Ruling:
@@ -82,19 +112,18 @@ def _settled(tie: Ruling, why: str, otherwise: str, **end: Any) -> Ruling:
     return replace(tie, verdict="superseded", rule=OUTWEIGHED, options=(), why=why, otherwise=said, **end)
 
 
-def _decided(voices: Mapping[str, ActionRecord], records: Records) -> Decision:
+def _decided(question: Question, voices: Mapping[str, ActionRecord], records: Records) -> Decision:
     opinions = [Opinion(agent, _answer(v), v.confidence, why=v.why) for agent, v in voices.items()]
     known = {agent: records[v.user_id, agent] for agent, v in voices.items() if (v.user_id, agent) in records}
-    about = next(iter(voices.values())).arguments.get("title") or "an invitation"
-    return decide(Question(about, tuple(sorted({_answer(v) for v in voices.values()}))), opinions, known)
+    return decide(question, opinions, known)
 
 
 def _voices(action: ActionRecord, scene: Scene) -> dict[str, ActionRecord]:
-    """Return what each agent says on the invitation: the newest of what it proposes, or proposed and was outweighed."""
+    """Return what each agent says on the invitation: the newest of what waits, was merged, or was outweighed."""
     same = [o for o in scene.actions.values() if o.id != action.id and _same(o, action)]
-    outweighed = [o for o in same if o.state is ActionState.SUPERSEDED]
+    heard = [o for o in same if o.state in _HEARD]
     waiting = [o for o in scene.clashing(action) if _same(o, action)]
-    return {o.proposed_by: o for o in (*outweighed, *waiting, action)}
+    return {o.proposed_by: o for o in (*sorted([*heard, *waiting], key=lambda o: o.created_at), action)}
 
 
 def _same(one: ActionRecord, other: ActionRecord) -> bool:
@@ -112,6 +141,10 @@ def _answer(action: ActionRecord) -> str:
     return answer
 
 
+def _title(action: ActionRecord) -> str:
+    return str(action.arguments.get("title") or action.kind)
+
+
 def _resource(action: ActionRecord) -> str:
     return action.claims[-1].resource  # the invitation's; whoever accepts claims the time as well
 
@@ -125,25 +158,20 @@ def _parties(
 
 
 def _party(vote: Vote, action: ActionRecord) -> dict[str, Any]:
-    title, r = action.arguments.get("title") or action.kind, vote.record
-    counts = {"accepted": r.accepted, "edited": r.edited, "rejected": r.rejected}
     said = {"choice": vote.opinion.choice, "confidence": vote.opinion.confidence, "weight": round(vote.weight, 4)}
-    return {"id": action.id, "title": title, "by": action.proposed_by} | said | {"record": counts}
+    return {"id": action.id, "title": _title(action), "by": action.proposed_by} | said | {"record": asdict(vote.record)}
 
 
 # -- what the scene needs ----------------------------------------------------------------------------
 
 
 def apart(proposal: ActionRecord, actions: Mapping[str, ActionRecord]) -> ActionRecord:
-    """Give an answer an identity of its own if another agent gives the opposite one for the same cause.
+    """Give an answer an identity of its own if another agent gives one for the same cause.
 
-    Their idempotency keys are the same, since what an answer says is no part of it: without this, the second agent
-    of two that handle the same message would not be heard.
+    Their idempotency keys are the same: of two agents that handle the same message, the second would not be heard.
     """
     holder = actions.get(proposal.id)
     if holder is None or holder.proposed_by == proposal.proposed_by or not _same(holder, proposal):
-        return proposal
-    if _answer(holder) == _answer(proposal):
         return proposal
     key = _own_key(proposal)
     return replace(proposal, key=key, id=action_id(key))
@@ -158,16 +186,16 @@ def _own_key(proposal: ActionRecord) -> str:
     return idempotency_key(proposal.user_id, proposal.kind, proposal.key, proposal.proposed_by)
 
 
-async def outweighed(tx: AsyncConnection, vault: Vault, proposals: Sequence[ActionRecord]) -> list[ActionRecord]:
-    """Return the answers that were outweighed on the invitations which proposals answer."""
+async def heard(tx: AsyncConnection, vault: Vault, proposals: Sequence[ActionRecord]) -> list[ActionRecord]:
+    """Return the answers that were merged or outweighed on the invitations which proposals answer."""
     answers = [p for p in proposals if p.kind == ANSWER]
     if not answers:
         return []
     v, a = table(Verdict).c, table(Action).c
-    wanted = (v.user_id.in_({p.user_id for p in answers}), v.rule == OUTWEIGHED)
+    wanted = (v.user_id.in_({p.user_id for p in answers}), v.rule.in_((OUTWEIGHED, SAME_ANSWER)))
     found = await ledger_actions.verdicts(tx, vault, *wanted, v.resource.in_({_resource(p) for p in answers}))
     ids = {party["id"] for verdict in found for party in verdict.parties}
-    return await ledger_actions.load(tx, vault, a.id.in_(ids), a.state == ActionState.SUPERSEDED) if ids else []
+    return await ledger_actions.load(tx, vault, a.id.in_(ids), a.state.in_(_HEARD)) if ids else []
 
 
 async def records(tx: AsyncConnection, proposals: Collection[ActionRecord]) -> Records:

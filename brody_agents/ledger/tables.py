@@ -342,7 +342,7 @@ class Verdict(Row, table=True):
     """What the conflict resolver decided: the rule, the inputs, and what would have happened otherwise."""
 
     __tablename__ = "verdicts"
-    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"),)
+    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"), Index("ix_verdicts_resource", "resource"))
 
     id: str = Field(primary_key=True)
     user_id: str

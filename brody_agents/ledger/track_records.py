@@ -6,10 +6,9 @@ twice, late, or in any order, by many workers at once: an action always counts o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,12 +18,12 @@ from brody_agents.communication.message_protocol import PERSON
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import insert, table
-from brody_agents.ledger.tables import TrackRecordEntry
+from brody_agents.ledger.tables import Action, TrackRecordEntry
 
 WINDOW = 50
 """How many of the newest answers count, for each agent and kind: who has become better is not held down by the past."""
 
-_T = table(TrackRecordEntry).c
+_T, _A = table(TrackRecordEntry).c, table(Action).c
 
 
 class Answer(StrEnum):
@@ -36,14 +35,18 @@ class Answer(StrEnum):
 
 
 async def note(
-    tx: AsyncConnection, actions: Iterable[ActionRecord], answer: Answer, *, at: datetime | None = None
+    tx: AsyncConnection, actions: Collection[ActionRecord], answer: Answer, *, at: datetime | None = None
 ) -> None:
     """Note the person's answer to actions, in the transaction that carries the answer out.
 
     An action counts once, by the worst of its answers: an edit outweighs an approval, a rejection (or an undo)
-    outweighs both. What the person proposed is no agent's, and is not noted.
+    outweighs both. Agents whose same proposal was merged into it share the answer. What the person proposed is no
+    agent's, and is not noted.
     """
-    rows = [_row(a, answer, at or datetime.now(UTC)) for a in actions if a.proposed_by != PERSON]
+    proposals = [(a.id, a.user_id, a.proposed_by, a.kind) for a in actions]
+    proposals += await _merged_into(tx, {a.id: a.proposed_by for a in actions})
+    when = at or datetime.now(UTC)
+    rows = [dict(zip(_COLUMNS, (*p, answer.value, when), strict=True)) for p in proposals if p[2] != PERSON]
     if not rows:
         return
     statement = insert(tx, TrackRecordEntry)
@@ -56,15 +59,20 @@ async def note(
     await tx.execute(statement.on_conflict_do_update(index_elements=["action_id"], set_=changed, where=worse), rows)
 
 
-def _row(action: ActionRecord, answer: Answer, at: datetime) -> dict[str, Any]:
-    return {
-        "action_id": action.id,
-        "user_id": action.user_id,
-        "agent": action.proposed_by,
-        "kind": action.kind,
-        "answer": answer.value,
-        "answered_at": at,
-    }
+_COLUMNS = ("action_id", "user_id", "agent", "kind", "answer", "answered_at")
+_Proposal = tuple[str, str, str, str]
+"""The first four columns of an action."""
+
+
+async def _merged_into(tx: AsyncConnection, proposers: Mapping[str, str]) -> list[_Proposal]:
+    """Return the oldest of each further agent's proposals that were merged into actions, given with their agents."""
+    query = select(_A.merged_into, _A.id, _A.user_id, _A.proposed_by, _A.kind).where(_A.merged_into.in_(proposers))
+    found: dict[tuple[str, str], _Proposal] = {}
+    for into, *proposal in await tx.execute(query.order_by(_A.seq)):
+        action_id, user_id, agent, kind = proposal
+        if agent != proposers[into]:
+            found.setdefault((into, agent), (action_id, user_id, agent, kind))
+    return list(found.values())
 
 
 async def load(

@@ -1,4 +1,4 @@
-"""Keep what the person made of each action, for the weights of the decision engine."""
+"""Keep what the person made of each action, for the weights of the decision engine; find the verdicts on a resource."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table of answers."""
+    """Create the table of answers, and the way to the verdicts on a resource."""
     op.create_table(
         "track_records",
         sa.Column("action_id", sa.String(), nullable=False),
@@ -26,3 +26,4 @@ def upgrade() -> None:
     op.create_index(
         "ix_track_records_agent", "track_records", ["user_id", "kind", "agent", "answered_at"], unique=False
     )
+    op.create_index("ix_verdicts_resource", "verdicts", ["resource"], unique=False)
