@@ -117,7 +117,7 @@ class Vote:
     @property
     def support(self) -> Fraction:
         """Return what it adds to its choice: weight times confidence."""
-        return self.record.weight * Fraction(self.opinion.confidence)
+        return self.record.weight * Fraction(float(self.opinion.confidence))
 
     def __str__(self) -> str:
         o = self.opinion
