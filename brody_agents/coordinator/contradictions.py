@@ -45,10 +45,11 @@ def weighed(tie: Ruling, action: ActionRecord, scene: Scene) -> Ruling | None:
     others = [o for o in scene.clashing(action) if _same(o, action)]
     rivals = [o for o in others if _answer(o) != _answer(action)]
     allies = [o for o in others if _answer(o) == _answer(action) and PERSON != action.proposed_by != o.proposed_by]
+    tie = replace(tie, resource=_resource(action))
     if rivals:
         ruling = _against(tie, action, rivals, scene)
-        return _joins(ruling, action, allies[0]) if allies and ruling.verdict == tie.verdict else ruling
-    return _joins(tie, action, allies[0]) if allies else None
+        return _joins(ruling, allies[0]) if allies and ruling.verdict == tie.verdict else ruling
+    return _joins(tie, allies[0]) if allies else None
 
 
 def _against(tie: Ruling, action: ActionRecord, rivals: Sequence[ActionRecord], scene: Scene) -> Ruling:
@@ -72,7 +73,7 @@ def _by_vote(
     voices: Mapping[str, ActionRecord],
     decision: Decision,
 ) -> Ruling:
-    tie = replace(tie, resource=_resource(action), parties=_parties(action, decision, voices))
+    tie = replace(tie, parties=_parties(action, decision, voices))
     winners = [o for o in rivals if _answer(o) == decision.choice]
     if decision.choice == _answer(action):
         return _stands(tie, action, rivals[0], decision.why, decision.otherwise)
@@ -82,12 +83,11 @@ def _by_vote(
     return replace(tie, why=why, otherwise=f"{tie.otherwise} {decision.otherwise}")
 
 
-def _joins(ruling: Ruling, action: ActionRecord, ally: ActionRecord) -> Ruling:
+def _joins(ruling: Ruling, ally: ActionRecord) -> Ruling:
     """Make one of two answers that agree; what asks the person about it is the first."""
     return replace(
         ruling,
         kind="duplicate",
-        resource=_resource(action),
         verdict="merged",
         rule=SAME_ANSWER,
         state=ActionState.MERGED,
