@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, handles
     from brody_agents.arguments import SourceRef
     from brody_agents.brody import Brody
+    from brody_agents.communication.decision_engine import Decision, Opinion, Question, TrackRecord, decide
     from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
     from brody_agents.context import Context, UserContext
     from brody_agents.errors import BrodyError, Retryable, Terminal
@@ -45,6 +46,12 @@ _WHERE = {
     "ActionState": "action",
     "CATALOGUE": "action",
     "SourceRef": "arguments",
+    # decisions
+    "decide": "communication.decision_engine",
+    "Question": "communication.decision_engine",
+    "Opinion": "communication.decision_engine",
+    "Decision": "communication.decision_engine",
+    "TrackRecord": "communication.decision_engine",
     # errors
     "BrodyError": "errors",
     "Retryable": "errors",
@@ -66,13 +73,18 @@ __all__ = [
     "BrodyError",
     "Context",
     "ContextManager",
+    "Decision",
+    "Opinion",
     "Payload",
     "Priority",
+    "Question",
     "Retryable",
     "SourceRef",
     "Terminal",
+    "TrackRecord",
     "UserContext",
     "__version__",
+    "decide",
     "handles",
 ]
 

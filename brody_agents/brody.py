@@ -24,6 +24,7 @@ from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord, Runs
+from brody_agents.ledger.track_records import TrackRecords
 from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
 from brody_agents.proactive.playbooks.brief import Brief, Timing
@@ -117,6 +118,11 @@ class Brody:
     def actions(self) -> Actions:
         """Return the actions of the ledger."""
         return Actions(self.ledger)
+
+    @property
+    def track_records(self) -> TrackRecords:
+        """Return what the person made of each agent's proposals, which is what their opinions weigh."""
+        return TrackRecords(self.ledger)
 
     @property
     def dead_letters(self) -> DeadLetters:

@@ -128,6 +128,57 @@ class ContextConflict(Retryable):
     code = "context_conflict"
 
 
+# -- whoever asks the decision engine must act -------------------------------------------------------
+
+
+class DecisionError(Terminal):
+    """A question, an opinion or a track record is not one."""
+
+    code = "decision"
+
+
+class InvalidQuestion(DecisionError):
+    """A question needs two different choices, a quorum from 1 and a margin from 0 to 1."""
+
+    code = "invalid_question"
+
+
+class NoOpinions(DecisionError):
+    """There is nothing to decide by."""
+
+    code = "no_opinions"
+
+
+class VotedTwice(DecisionError):
+    """An agent has more than one opinion on a question."""
+
+    code = "voted_twice"
+
+
+class UnknownChoice(DecisionError):
+    """An opinion is for, or against, something that cannot be chosen."""
+
+    code = "unknown_choice"
+
+
+class InvalidOpinion(DecisionError):
+    """An opinion contradicts itself: it rules out what it chooses."""
+
+    code = "invalid_opinion"
+
+
+class InvalidConfidence(InvalidOpinion):
+    """A confidence is a number from 0 to 1."""
+
+    code = "invalid_confidence"
+
+
+class InvalidTrackRecord(DecisionError):
+    """A track record counts from 0."""
+
+    code = "invalid_track_record"
+
+
 # -- the provider, or who runs it, must act -----------------------------------------------------------
 
 

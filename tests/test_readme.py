@@ -122,6 +122,7 @@ def test_the_python_runs_as_it_stands(person: Path) -> None:
     lines = ended.stdout.splitlines()
     assert f"# {lines[0]}\n" in README
     assert re.fullmatch(r"\d+ \d+ True", lines[1])
+    assert [line for line in lines[2:] if f"# {line}\n" not in README] == []
 
 
 def test_the_smallest_agent_is_eight_lines_at_most() -> None:

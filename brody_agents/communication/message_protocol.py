@@ -40,6 +40,8 @@ MAX_DEPTH = 64
 MAX_NAME = 512
 BROADCAST = "*"
 COORDINATOR = "coordinator"
+PERSON = "user"
+"""The proposer of actions that come from no agent; like the two above no agent's name."""
 
 
 def stable_id(*parts: str) -> str:

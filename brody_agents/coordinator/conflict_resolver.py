@@ -20,6 +20,7 @@ from brody_agents.action import CATALOGUE, ActionState, Claim
 from brody_agents.arguments import SourceRef, TaskCreate
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.context import Withdrawal
+from brody_agents.coordinator import contradictions
 from brody_agents.ledger import actions as ledger_actions
 from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import table
@@ -54,6 +55,8 @@ class Ruling:
     supersedes: bool = False
     """Whether the other action gives way instead of this one."""
     into_task: str | None = None
+    parties: tuple[dict[str, Any], ...] = ()
+    """Who was weighed, with the figures; by default the two that meet."""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class Scene:
     tasks: list[dict[str, Any]]
     moved: dict[str, ActionRecord] = field(default_factory=dict)
     verdicts: list[VerdictRecord] = field(default_factory=list)
+    records: contradictions.Records = field(default_factory=dict)
 
     def clashing(self, action: ActionRecord) -> list[ActionRecord]:
         """Return the open actions whose claims do not go with this one's, oldest first."""
@@ -135,7 +139,7 @@ def same_task(action: ActionRecord, scene: Scene) -> Ruling | None:
 
 
 def contradiction(action: ActionRecord, scene: Scene) -> Ruling | None:
-    """Ask when two answers to the same invitation, or two changes of the same event, contradict each other."""
+    """Weigh answers to the same invitation that contradict each other; the one to its newer version stands."""
     if action.kind != "calendar.respond":
         return None
     for other in scene.clashing(action):
@@ -145,8 +149,9 @@ def contradiction(action: ActionRecord, scene: Scene) -> Ruling | None:
                 return _supersede(action, other, "newer_invitation", "The organizer has changed the invitation since.")
             if newer < 0:
                 return _outdated(action, other)
-            if other.arguments["answer"] != action.arguments["answer"]:
-                return _ask(action, other, "contradiction", "opposite_answers", "Two answers contradict each other.")
+            tie = _ask(action, other, "contradiction", "opposite_answers", "Two answers contradict each other.")
+            if ruling := contradictions.weighed(tie, action, scene):
+                return ruling
     return None
 
 
@@ -210,7 +215,8 @@ class ConflictResolver:
         if not proposals:
             return []
         scene = await self._scene(tx, proposals)
-        new = [await self._settled(tx, p, scene) for p in proposals if p.key not in scene.keys]
+        named = (contradictions.apart(p, scene.actions) for p in proposals)
+        new = [await self._settled(tx, p, scene) for p in named if p.key not in scene.keys]
         await ledger_actions.add(tx, self._vault, new)
         await self._write(tx, scene)
         return new
@@ -269,18 +275,20 @@ class ConflictResolver:
         return proposal, rulings
 
     async def _scene(self, tx: AsyncConnection, proposals: Sequence[ActionRecord]) -> Scene:
-        keys = set(await ledger_actions.known_keys(tx, {p.key for p in proposals}))
+        keys = set(await ledger_actions.known_keys(tx, {k for p in proposals for k in contradictions.keys_of(p)}))
         claims = await ledger_actions.held(tx, {c.resource for p in proposals for c in p.claims})
         makers = {p.user_id for p in proposals if p.kind == "task.create"}
         a, t = table(Action).c, table(Task).c
         holders = await ledger_actions.load(tx, self._vault, a.id.in_({holder for holder, _ in claims}))
+        holders += await contradictions.heard(tx, self._vault, proposals)
         for user_id in sorted(makers):
             open_creates = (a.user_id == user_id, a.kind == "task.create", a.state.in_(sorted(ledger_actions._OPEN)))
             holders += await ledger_actions.load(tx, self._vault, *open_creates)
         listed = (t.status.in_(("pending", "in_progress")), t.removed.is_(False), t.problem == "")
         tasks = await tx.execute(select(table(Task)).where(t.user_id.in_(makers), *listed)) if makers else None
         rows = [dict(row) for row in tasks.mappings()] if tasks else []
-        return Scene(keys, {h.id: h for h in holders}, claims, rows)
+        records = await contradictions.records(tx, proposals)
+        return Scene(keys, {h.id: h for h in holders}, claims, rows, records=records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +467,7 @@ def _verdict(action: ActionRecord, ruling: Ruling, scene: Scene) -> VerdictRecor
         resource=ruling.resource,
         verdict=ruling.verdict,
         rule=ruling.rule,
-        parties=[{"id": action.id, "title": _title(action), "by": action.proposed_by}, theirs],
+        parties=list(ruling.parties) or [{"id": action.id, "title": _title(action), "by": action.proposed_by}, theirs],
         why=ruling.why,
         otherwise=ruling.otherwise,
         options=list(ruling.options),

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import ActionState, AgentAction, action_id
 from brody_agents.communication.bus.base import Bus, Entry
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
+from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
 from brody_agents.coordinator.admission import Admission, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
@@ -325,7 +326,7 @@ class Coordinator:
         await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
 
 
-OUTSIDE = "user"
+OUTSIDE = PERSON
 """The proposer of actions that come from no agent."""
 NO_LANE: Any = None
 """The lane of messages that go to nobody."""

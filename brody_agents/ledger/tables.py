@@ -347,7 +347,7 @@ class Verdict(Row, table=True):
     """What the conflict resolver decided: the rule, the inputs, and what would have happened otherwise."""
 
     __tablename__ = "verdicts"
-    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"),)
+    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"), Index("ix_verdicts_resource", "resource"))
 
     id: str = Field(primary_key=True)
     user_id: str
@@ -360,6 +360,20 @@ class Verdict(Row, table=True):
     detail: SealedBytes | None = _sealed()
     """Sealed: ``{"parties", "why", "otherwise", "options"}``."""
     created_at: datetime = _time(nullable=False)
+
+
+class TrackRecordEntry(Row, table=True):
+    """What the person made of one action of an agent: ``accepted``, ``edited`` or ``rejected``; one row an action."""
+
+    __tablename__ = "track_records"
+    __table_args__ = (Index("ix_track_records_agent", "user_id", "kind", "agent", "answered_at"),)
+
+    action_id: str = Field(primary_key=True)
+    user_id: str
+    agent: str
+    kind: str
+    answer: str
+    answered_at: datetime = _time(nullable=False)
 
 
 class ContextValue(Row, table=True):

@@ -161,7 +161,8 @@ async def test_opposite_answers_to_an_invitation_are_asked(court: Court, at_once
     await court.settle(yes, no, at_once=at_once)
     verdict = await court.verdict(no)
     assert (verdict.kind, verdict.verdict, verdict.rule) == ("contradiction", "ask", "opposite_answers")
-    assert verdict.why == "Two answers contradict each other. You decide."
+    assert verdict.why.startswith("Two answers contradict each other. “accepted” (50%) and “declined” (50%)")
+    assert verdict.why.endswith("You decide.")
     assert verdict.options == ["Keep the earlier one", "Take this one instead", "Drop both"]
 
 
