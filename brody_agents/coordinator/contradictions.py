@@ -33,6 +33,7 @@ Records = Mapping[tuple[str, str], TrackRecord]
 """The track records of answers to invitations, by (user, agent)."""
 
 _WAITING = (ActionState.PROPOSED, ActionState.AWAITING_APPROVAL)
+_PERSON_FIRST = "What you say goes before what agents propose."
 _HEARD = (ActionState.MERGED, ActionState.SUPERSEDED)
 
 
@@ -42,23 +43,23 @@ def weighed(tie: Ruling, action: ActionRecord, scene: Scene) -> Ruling | None:
     It joins one that agrees with it, takes the place of those that contradict it, or gives way; or a tie asks.
     ``tie`` is the ruling that asks the person.
     """
-    others = [o for o in scene.clashing(action) if _same(o, action)]
-    rivals = [o for o in others if _answer(o) != _answer(action)]
-    allies = [o for o in others if _answer(o) == _answer(action) and PERSON != action.proposed_by != o.proposed_by]
     tie = replace(tie, resource=_resource(action))
-    if rivals:
-        ruling = _against(tie, action, rivals, scene)
-        return _joins(ruling, allies[0]) if allies and ruling.verdict == tie.verdict else ruling
-    return _joins(tie, allies[0]) if allies else None
+    others = [o for o in scene.clashing(action) if _same(o, action)]
+    if action.proposed_by == PERSON and others and all(o.state in _WAITING for o in others):
+        return _stands(tie, action, others[0], _PERSON_FIRST)
+    rivals = [o for o in others if _answer(o) != _answer(action)]
+    allies = [o for o in others if _answer(o) == _answer(action) and o.proposed_by != action.proposed_by]
+    ruling = _against(tie, action, rivals, scene) if rivals else None
+    if allies and (ruling is None or ruling.verdict == tie.verdict):
+        return _joins(tie, allies[0])
+    return ruling
 
 
 def _against(tie: Ruling, action: ActionRecord, rivals: Sequence[ActionRecord], scene: Scene) -> Ruling:
     if any(o.state not in _WAITING for o in rivals):
         return tie  # what is approved or under way is turned back by the person only
-    if action.proposed_by == PERSON:
-        return _stands(tie, action, rivals[0], "What you say goes before what agents propose.")
     if own := [o for o in rivals if o.proposed_by == PERSON]:
-        return _gives_way(tie, own[0], "What you say goes before what agents propose.")
+        return _gives_way(tie, own[0], _PERSON_FIRST)
     voices = _voices(action, scene)
     if len(voices) < 2:
         return tie  # an agent that contradicts only itself
@@ -83,10 +84,10 @@ def _by_vote(
     return replace(tie, why=why, otherwise=f"{tie.otherwise} {decision.otherwise}")
 
 
-def _joins(ruling: Ruling, ally: ActionRecord) -> Ruling:
+def _joins(tie: Ruling, ally: ActionRecord) -> Ruling:
     """Make one of two answers that agree; what asks the person about it is the first."""
     return replace(
-        ruling,
+        tie,
         kind="duplicate",
         verdict="merged",
         rule=SAME_ANSWER,
@@ -95,7 +96,6 @@ def _joins(ruling: Ruling, ally: ActionRecord) -> Ruling:
         why=f"{ally.proposed_by} gives the same answer.",
         otherwise="The invitation would have been answered twice.",
         options=(),
-        parties=(),
     )
 
 

@@ -191,10 +191,27 @@ async def test_the_newer_of_two_words_counts_even_if_the_older_one_waits(court: 
     assert {p["by"]: p["choice"] for p in verdict.parties} == {"ann": "declined", "ben": "accepted", "cleo": "declined"}
 
 
+async def test_the_newer_of_two_words_counts_even_if_the_older_one_was_heard(court: Court) -> None:
+    """The vote of ann is what waits now, not what was outweighed before."""
+    await standing(court, answer("ann", "declined", 0.5), answer("ben", "accepted"))
+    newer = replace(answer("ann", "tentative", cause="later"), created_at=NINE + timedelta(minutes=1))
+    assert (await court.settle(newer))[0].state is WAITS
+    await standing(court, answer("cleo", "declined", cause="later"))
+
+    verdict = await court.verdict(await mine(court, "cleo"))
+    assert {p["by"]: p["choice"] for p in verdict.parties} == {
+        "ann": "tentative",
+        "ben": "accepted",
+        "cleo": "declined",
+    }
+
+
 async def test_the_same_answers_again_change_nothing(court: Court, at_once: bool) -> None:
     """A redelivery finds every voice known."""
     said = [answer("ann", "accepted", 0.1), answer("ben", "declined"), answer("cleo", "declined")]
     before = await standing(court, *said, at_once=at_once)
+    async with court.ledger.write() as tx:
+        assert await court.resolver.settle(tx, said[::-1]) == []
     after = await standing(court, *said[::-1], at_once=at_once)
 
     assert before == after == {"ann": DROPPED, "ben": WAITS, "cleo": MERGED}
@@ -232,6 +249,16 @@ async def test_the_persons_own_answer_goes_before_every_agents(court: Court, at_
     assert (await mine(court, "ann")).reason == "What you say goes before what agents propose."
 
 
+@pytest.mark.parametrize(("person_first", "agent"), [(True, MERGED), (False, DROPPED)])
+async def test_the_persons_own_answer_stands_for_an_agents_that_agrees(
+    court: Court, at_once: bool, person_first: bool, agent: ActionState
+) -> None:
+    two = [answer(PERSON, "accepted", cause="1"), answer("ann", "accepted", cause="2")]
+    states = await standing(court, *(two if person_first else two[::-1]), at_once=at_once)
+
+    assert states == {PERSON: WAITS, "ann": agent}
+
+
 def test_no_agent_can_pass_for_the_person() -> None:
     with pytest.raises(ConfigurationError, match="No agent can be called 'user'"):
         Brody(agents=[BrodyAgent(PERSON)])
@@ -259,7 +286,7 @@ async def test_an_answer_to_the_older_invitation_has_no_voice_on_the_newer(court
     assert [p["by"] for p in verdict.parties] == ["dora", "ben"]
 
 
-async def test_what_is_only_observed_is_weighed_and_nothing_follows(court: Court) -> None:
+async def test_what_is_only_observed_is_weighed_and_nothing_follows_until_it_counts(court: Court) -> None:
     two = [
         replace(answer(a, s, c), state=ActionState.PROPOSED)
         for a, s, c in (("a", "accepted", 0.1), ("b", "declined", 1))
@@ -268,6 +295,9 @@ async def test_what_is_only_observed_is_weighed_and_nothing_follows(court: Court
 
     assert set(states.values()) == {ActionState.PROPOSED}
     assert (await court.verdict(await mine(court, "b"))).rule == "outweighed"
+    async with court.ledger.write() as tx:
+        promoted = await court.resolver.promote(tx, "me")
+    assert {p.proposed_by: (await court.actions.show(p.id)).state for p in promoted} == {"a": DROPPED, "b": WAITS}
 
 
 async def test_another_persons_answer_is_not_weighed(court: Court, at_once: bool) -> None:
