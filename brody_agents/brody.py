@@ -73,7 +73,7 @@ class Brody:
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
-        self._ledger = await Ledger.open(self._home)
+        self._ledger = await Ledger.open(self._home, self.settings.database_url if self._home else "")
         self._exit.push_async_callback(self._ledger.close)
         self._exit.push_async_callback(self._deliver)
         self._pool = Pool(self.settings.cpu_workers)

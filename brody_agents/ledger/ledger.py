@@ -1,7 +1,7 @@
-"""Open the ledger and run its transactions.
+"""Open the ledger and run its transactions; only one write transaction is open at a time, so settling is serial.
 
 SQLite runs in WAL mode with ``synchronous=FULL`` on every connection; a write transaction begins with
-``BEGIN IMMEDIATE`` and only one is open at a time, which is what makes settling serial.
+``BEGIN IMMEDIATE``. On PostgreSQL it takes an advisory lock, and ``synchronous_commit`` is on.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 import orjson
 from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
+from brody_agents.ledger import postgres
 from brody_agents.ledger.driver import BEGIN_WRITE, connect
 from brody_agents.ledger.migrations import migrate
 from brody_agents.ledger.statements import insert_new, table
@@ -54,13 +55,13 @@ class Ledger:
         self._single = single
 
     @classmethod
-    async def open(cls, home: Path | None) -> Ledger:
-        """Open the ledger and bring its schema up to date.
+    async def open(cls, home: Path | None, url: str = "") -> Ledger:
+        """Open the ledger of a home, in its file or in the PostgreSQL at ``url``, and bring its schema up to date.
 
         Raises ``HomeTooNew`` for a schema that this version does not know, ``LedgerError`` for a file that is no
         ledger, ``LedgerFull`` when the disk is full.
         """
-        opening = asyncio.ensure_future(cls._open(home))
+        opening = asyncio.ensure_future(cls._open(home, url))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:  # the driver does not take it well to be given up half-way
@@ -70,9 +71,12 @@ class Ledger:
             raise
 
     @classmethod
-    async def _open(cls, home: Path | None) -> Ledger:
+    async def _open(cls, home: Path | None, url: str) -> Ledger:
         vault = _vault(home)
-        if home:
+        if url:
+            engine = postgres.engine(url, _JSON)
+            ledger = cls(engine, engine, vault, single=False)
+        elif home:
             _try(_file(home))
             ledger = cls(_engine(_file(home), near=True), _engine(_file(home), near=False), vault, single=False)
         else:
@@ -80,7 +84,7 @@ class Ledger:
             ledger = cls(engine, engine, vault, single=True)
         try:
             async with ledger.write() as tx:
-                await tx.run_sync(migrate if home else _create)
+                await tx.run_sync(migrate if home or url else _create)
         except BaseException:
             await ledger.close()
             raise
@@ -102,8 +106,8 @@ class Ledger:
     async def _looking(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         guard: AbstractAsyncContextManager[Any] = self._writing if self._single else nullcontext()
         with _translated():
-            async with guard, engine.connect() as connection:
-                yield connection
+            async with guard, engine.connect() as plain:
+                yield await _snapshot(plain)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -112,6 +116,8 @@ class Ledger:
             async with self._writing, self._engine.connect() as plain:
                 connection = await plain.execution_options(brody_write=True)
                 async with connection.begin():
+                    if connection.dialect.name == "postgresql":
+                        await postgres.only_writer(connection)
                     yield connection
 
     async def ensure_users(self, user_ids: set[str]) -> None:
@@ -138,6 +144,12 @@ class Ledger:
         """Close all connections."""
         await self._engine.dispose()
         await self._reader.dispose()
+
+
+async def _snapshot(connection: AsyncConnection) -> AsyncConnection:
+    if connection.dialect.name == "postgresql":  # SQLite's transactions are snapshots by themselves
+        return await connection.execution_options(isolation_level="REPEATABLE READ")
+    return connection
 
 
 def _create(connection: Connection) -> None:
@@ -206,8 +218,8 @@ def _translated() -> Iterator[None]:
     """Turn the driver's errors into this package's."""
     try:
         yield
-    except DatabaseError as error:
-        raise _explained(error.orig) from error
+    except DBAPIError as error:
+        raise (postgres.explained(error) or _explained(error.orig)) from error
 
 
 def _explained(error: BaseException | None) -> BrodyError:

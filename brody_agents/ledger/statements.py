@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Insert, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from brody_agents.errors import NotFound
+
+T = TypeVar("T")
+_AT_A_TIME = 10_000
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -25,6 +29,12 @@ async def whole_id(tx: AsyncConnection, column: Any, beginning: str) -> str:
     if len(found) > 1 and beginning not in found:
         raise NotFound(f"Several ids begin with {beginning!r}.", "Give more of the id.")
     return found[0] if len(found) == 1 else beginning
+
+
+def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield values as many at a time as a statement of either database takes (32,767 with PostgreSQL)."""
+    for start in range(0, len(values), _AT_A_TIME):
+        yield values[start : start + _AT_A_TIME]
 
 
 def insert(tx: AsyncConnection, model: type[SQLModel]) -> Any:

@@ -18,12 +18,15 @@ def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureReq
     if name == "valkey":
         return Place(home, settings, Server(name, socket_of(home), home))
     socket = request.getfixturevalue("redis_server")
-    return Place(home, settings.model_copy(update={"redis_url": f"unix://{socket}"}), Server(name, socket, home))
+    urls = {"redis_url": f"unix://{socket}"}
+    if name == "redis-and-postgres":
+        urls["database_url"] = request.getfixturevalue("database_url")
+    return Place(home, settings.model_copy(update=urls), Server("redis-server", socket, home))
 
 
-@pytest.fixture(params=BUSES)
+@pytest.fixture(params=[*BUSES, pytest.param("redis-and-postgres", marks=pytest.mark.integration)])
 def place(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
-    """Return a new home on each bus in turn."""
+    """Return a new home on each bus in turn, and on Redis with PostgreSQL in place of the home's file."""
     return _place(request.param, home, settings, request)
 
 
