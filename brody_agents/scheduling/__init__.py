@@ -32,10 +32,12 @@ def solve(problem: Problem, time_limit: float = 2.0, seed: int = 0) -> Plan:
     whenever it ends before ``time_limit`` (seconds); looking for a clash may take as long again.
 
     Raises :class:`NoPlanInTime` if by then neither a plan was found nor that there is none, :class:`InvalidProblem`
-    for a limit that is none, :class:`ConfigurationError` if OR-Tools is not installed.
+    for a limit or a seed that is none, :class:`ConfigurationError` if OR-Tools is not installed.
     """
     if not time_limit > 0:
         raise InvalidProblem(f"The time limit is {time_limit} seconds.", "Use more than 0.")
+    if not 0 <= seed < 2**31:
+        raise InvalidProblem(f"The seed is {seed}.", "Use one from 0 up to 2147483647.")
     find_clash, search_of = _solver()  # the import is not on the clock
     search = search_of(problem, seed, time.monotonic() + time_limit)
     cheapest = search.cheapest()

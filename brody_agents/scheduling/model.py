@@ -44,7 +44,7 @@ class Seat:
 
     def cost(self) -> _Expression:
         """Return what it costs."""
-        moved = self.item.move_cost * self.placed if self.item.at else 0
+        moved = self.item.move_cost * self.placed if self.item.at is not None else 0
         missed = sum(p.weight * (1 - self._met(p)) for p in self.item.preferences)
         return moved + (self.item.drop_cost or 0) * self.dropped + missed
 
