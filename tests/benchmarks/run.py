@@ -21,6 +21,7 @@ from brody_agents.communication.bus.embedded import EmbeddedValkey
 from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 from brody_agents.communication.message_protocol import PayloadRegistry, decode, encode, new_context
 from brody_agents.settings import Settings
+from tests.benchmarks import scheduling
 
 MESSAGES = 10_000
 MAIL = Path(__file__).parents[3] / "shared" / "data" / "mail"
@@ -177,6 +178,7 @@ async def main() -> None:
         table.add_row("full turn, sent 1,000 at once", *await turn(folder))
         table.add_row("full turn, one at a time", *await one_at_a_time(folder))
         table.add_row("inbox-scan over real mail", *await inbox(folder))
+        table.add_row("schedule: 10 people, 5 days, 20 items", *scheduling.promised())
     Console().print(table)
 
 
