@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -305,6 +305,8 @@ NAIVE = datetime(2026, 10, 26, 9)
         lambda: Preference(span(30, 0)),
         lambda: Preference(span(0, 30), -1),
         lambda: item(minutes=0),
+        lambda: Item("talk", timedelta.max, ["ada"]),
+        lambda: Person("ada", [(NINE, datetime.max.replace(tzinfo=timezone(-HOUR)))]),
         lambda: item(movable=False),
         lambda: item(at=NAIVE),
         lambda: item(windows=[(NINE, NAIVE)]),

@@ -14,6 +14,7 @@ Span: TypeAlias = tuple[datetime, datetime]
 """A time from the first instant up to, and without, the second; both carry a zone."""
 
 MICROSECOND = timedelta(microseconds=1)
+_LONGEST = timedelta(days=365 * 10_000)
 _LARGEST = 2**53
 """Sums stay below it: the solver reports objectives as doubles, which are exact up to here."""
 
@@ -68,8 +69,8 @@ class Item:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant: no duration, immovable from nowhere, costs below zero, times without a zone."""
-        if self.duration <= timedelta():
-            raise InvalidProblem(f"Item {self.id!r} has no duration.")
+        if not timedelta() < self.duration < _LONGEST:
+            raise InvalidProblem(f"Item {self.id!r} takes {self.duration}.", "Use more than nothing and less than ages.")
         if self.at is None and not self.movable:
             raise InvalidProblem(f"Item {self.id!r} may not be moved, but is nowhere yet.", "Give it a time in `at`.")
         _check_spans(self.windows or (), f"a window of item {self.id!r}")
@@ -113,8 +114,15 @@ def _check_spans(spans: Iterable[Span], name: str) -> None:
     for span in spans:
         if any(moment.utcoffset() is None for moment in span):
             raise InvalidProblem(f"There is no time zone on {name}.", "Use datetimes with a tzinfo.")
-        if span[1].astimezone(UTC) < span[0].astimezone(UTC):
+        if _utc(span[1]) < _utc(span[0]):
             raise InvalidProblem(f"Before it begins ends {name}: {span[0].isoformat()} to {span[1].isoformat()}.")
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidProblem(f"{moment.isoformat()} is not a time in UTC.", "Use years from 2 to 9998.") from error
 
 
 def _check_costs(**costs: int) -> None:

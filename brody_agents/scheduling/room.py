@@ -18,7 +18,7 @@ class Room:
 
     def __init__(self, item: Item, problem: Problem) -> None:
         self._start, self._slot = problem.start, problem.slot // MICROSECOND
-        self.length = -(-item.duration // problem.slot)
+        self.length = -(-(item.duration // MICROSECOND) // self._slot)
         busy = self._times(span for person in problem.people if person.id in item.participants for span in person.busy)
         free = self._windows(item, problem).intersection_with(busy.complement())
         self.stay = self._lying(item, free)
