@@ -70,7 +70,9 @@ class Item:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant: no duration, immovable from nowhere, costs below zero, times without a zone."""
         if not timedelta() < self.duration < _LONGEST:
-            raise InvalidProblem(f"Item {self.id!r} takes {self.duration}.", "Use more than nothing and less than ages.")
+            raise InvalidProblem(
+                f"Item {self.id!r} takes {self.duration}.", "Use more than nothing and at most centuries."
+            )
         if self.at is None and not self.movable:
             raise InvalidProblem(f"Item {self.id!r} may not be moved, but is nowhere yet.", "Give it a time in `at`.")
         _check_spans(self.windows or (), f"a window of item {self.id!r}")
