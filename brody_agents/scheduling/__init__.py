@@ -28,8 +28,8 @@ def solve(problem: Problem, time_limit: float = 2.0, seed: int = 0) -> Plan:
     The cost is the sum of ``move_cost`` of what moves, ``drop_cost`` of what is dropped and the weights of missed
     preferences. The earliest is the least sum of starts, where what is dropped counts as starting at the end. It is
     pure CPU work in one thread, which does not hold the interpreter: in a handler ``await ctx.compute(solve,
-    problem)``, elsewhere ``await asyncio.to_thread(solve, problem)``. The same problem and seed give the same plan
-    whenever it ends before ``time_limit`` (seconds); looking for a clash may take as long again.
+    problem)``, elsewhere ``await asyncio.to_thread(solve, problem)``. The same arguments give the same plan whenever it
+    ends before ``time_limit`` (seconds); looking for a clash may take as long again.
 
     Raises :class:`NoPlanInTime` if by then neither a plan was found nor that there is none, :class:`InvalidProblem`
     for a limit or a seed that is none, :class:`ConfigurationError` if OR-Tools is not installed.

@@ -180,10 +180,11 @@ class Clash:
 class Plan:
     """The answer to a problem.
 
-    ``optimal``: nothing is cheaper, and at this cost nothing starts earlier. ``feasible``: the best that was found
-    when time ran out; no plan costs less than ``bound`` (if that equals ``cost``, only earlier starts are open).
-    ``infeasible``: there is no plan, and ``clash`` says why; nothing is placed, there is no cost.
-    ``placements`` has every item, in the order of the problem and its zone; ``None`` is dropped.
+    ``optimal``: nothing is cheaper; starts are the earliest at this cost, in large problems the earliest that a fixed
+    amount of work finds. ``feasible``: the best that was found when time ran out; no plan costs less than ``bound``.
+    ``infeasible``: there is no plan, and ``clash`` says why; nothing is placed, ``cost`` and ``bound`` are ``None``.
+    ``placements`` has every item, in the order of the problem, and its start: as it was given where the item stays,
+    else in the zone of the problem; ``None`` is dropped.
     """
 
     status: Literal["optimal", "feasible", "infeasible"]
