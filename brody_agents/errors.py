@@ -240,3 +240,19 @@ class BusUnavailable(Retryable):
     """Redis or Valkey cannot be reached."""
 
     code = "bus_unavailable"
+
+
+# -- scheduling --------------------------------------------------------------------------------------
+
+
+class InvalidProblem(Terminal, ValueError):
+    """What is to be scheduled contradicts itself: a time without a zone, an id that comes twice, a cost below zero."""
+
+    code = "invalid_problem"
+
+
+class NoPlanInTime(Retryable):
+    """The solver's time ran out before a plan was found, or shown to be impossible."""
+
+    code = "no_plan_in_time"
+    remedy = "Allow more time, use a coarser grid, or place fewer items at once."

@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import limits, roads
+from tests.benchmarks import limits, roads, scheduling
 from tests.benchmarks.roads import Figure
 
 KEPT = Path(__file__).with_name("figures.jsonl")
@@ -35,6 +35,7 @@ async def measure(folder: Path, only: str | None, *, short: bool) -> list[Figure
         "bus": lambda: roads.bus(folder),
         "turn": lambda: roads.turn(folder),
         "single": lambda: roads.one_at_a_time(folder),
+        "scheduling": scheduling.promised,
         "memory": lambda: roads.memory(folder, 20_000 if short else 100_000),
         "mail": lambda: roads.mail(folder, 2_000 if short else 20_000),
     }
