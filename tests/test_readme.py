@@ -122,7 +122,9 @@ def test_the_python_runs_as_it_stands(person: Path) -> None:
     lines = ended.stdout.splitlines()
     assert f"# {lines[0]}\n" in README
     assert re.fullmatch(r"\d+ \d+ True", lines[1])
-    assert [line for line in lines[2:] if f"# {line}\n" not in README] == []
+    comments = re.findall(r"# (.*)\n", README)
+    beginnings = tuple(comment.removesuffix("…") for comment in comments if comment.endswith("…"))
+    assert [line for line in lines[2:] if line not in comments and not line.startswith(beginnings)] == []
 
 
 def test_the_smallest_agent_is_eight_lines_at_most() -> None:
