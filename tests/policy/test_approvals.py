@@ -302,7 +302,7 @@ async def test_cards_survive_a_restart_and_are_answered_without_a_worker(
 async def test_many_answers_at_once_decide_one(desk: Desk) -> None:
     """One of them counts; those that say the same hear the same, the others are refused."""
     card = await desk.ask(title="Call Ada")
-    asked = [desk.brody.approvals.decide(card.id, a) for a in ("approve", "reject") * 20]  # type: ignore[arg-type]
+    asked = [desk.brody.approvals.decide(card.id, a) for a in ("approve", "reject") * 20]
     ended = await asyncio.gather(*asked, return_exceptions=True)
     decided = [e for e in ended if not isinstance(e, BaseException)]
     assert len(decided) == 20
