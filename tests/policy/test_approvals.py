@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from brody_agents.action import ActionState
+from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import Origin
 from brody_agents.errors import AlreadyDecided, InvalidArguments, NotFound, Stale
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Action, Approval
+from brody_agents.ledger.tables import Action, Approval, Audit
 from brody_agents.policy import audit
+from brody_agents.policy.approvals import Sweeper
 from brody_agents.settings import Settings
+from tests.coordinator.kit import until
 from tests.policy.kit import SLOT, Desk
 from tests.policy.kit import desk as opened
 
@@ -275,13 +280,38 @@ async def test_the_card_of_an_action_that_has_moved_on_is_withdrawn(desk: Desk) 
     assert await desk.brody.approvals.list() == []
 
 
-async def test_waiting_actions_of_an_older_home_get_their_cards(desk: Desk) -> None:
-    """They are made when somebody looks for the first time."""
-    card = await desk.ask(title="Call Ada")
-    async with desk.brody.ledger.write() as tx:
-        await tx.execute(table(Approval).delete())
-    (again,) = await desk.brody.approvals.list()
-    assert (again.action_id, again.arguments, again.digest) == (card.action_id, card.arguments, card.digest)
+async def test_waiting_actions_of_an_older_home_get_their_cards(asks: None, home: Path, settings: Settings) -> None:
+    """The table comes with the migration; the cards are made when somebody looks for the first time."""
+    async with opened(home=home, settings=settings) as desk:
+        card = await desk.ask(title="Call Ada")
+    with closing(sqlite3.connect(home / "brody.db")) as db, db:
+        db.execute("DROP TABLE approvals")
+        db.execute("UPDATE alembic_version SET version_num = '0001'")
+    async with opened(home=home, settings=settings) as desk:
+        (again,) = await desk.brody.approvals.list()
+        assert (again.action_id, again.arguments, again.digest) == (card.action_id, card.arguments, card.digest)
+        await desk.brody.approvals.decide(again.id, "approve")
+        await desk.brody.drain()
+        assert await desk.tasks() == ["Call Ada"]
+
+
+async def test_a_worker_makes_what_is_missing_and_ends_what_is_over(desk: Desk) -> None:
+    """It sweeps by itself, whether anybody looks or not."""
+    card, other = await desk.ask(title="Call Ada"), await desk.ask(title="Water the plants")
+    await change(desk, Approval, card.id, expires_at=datetime.now(UTC))
+    await change(desk, Action, other.action_id, state="superseded")
+    sweeper = Sweeper(desk.brody.approvals)
+    sweeping = asyncio.create_task(sweeper.run())
+
+    async def swept() -> bool:
+        async with desk.brody.ledger.read() as tx:
+            states = set((await tx.execute(select(table(Approval).c.state))).scalars())
+        return states == {"expired", "withdrawn"}
+
+    await until(swept, "the sweep")
+    sweeper.stop()
+    await sweeping
+    assert (await desk.action(card)).state is ActionState.EXPIRED
 
 
 async def test_cards_survive_a_restart_and_are_answered_without_a_worker(
@@ -317,11 +347,6 @@ async def test_every_answer_is_in_the_audit(desk: Desk) -> None:
     card = await desk.ask(title="Call Ada")
     await desk.brody.approvals.decide(card.id, "approve")
     await desk.brody.drain()
-    from sqlalchemy import select
-
-    from brody_agents.communication.bus.base import partition_of
-    from brody_agents.ledger.tables import Audit
-
     async with desk.brody.ledger.read() as tx:
         a = table(Audit).c
         events = [tuple(row) for row in await tx.execute(select(a.subject, a.event).order_by(a.position))]
