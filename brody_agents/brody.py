@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from brody_agents.agent import BrodyAgent
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context
 from brody_agents.compute import Pool
 from brody_agents.context import UserContext
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.errors import BrodyError, ConfigurationError
 from brody_agents.home import prepare_home
 from brody_agents.ledger import runs
@@ -25,6 +26,8 @@ from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord, Runs
 from brody_agents.ledger.track_records import TrackRecords
+from brody_agents.policy.approvals import Approvals
+from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
 from brody_agents.proactive.playbooks.brief import Brief, Timing
@@ -123,6 +126,16 @@ class Brody:
     def track_records(self) -> TrackRecords:
         """Return what the person made of each agent's proposals, which is what their opinions weigh."""
         return TrackRecords(self.ledger)
+
+    @property
+    def approvals(self) -> Approvals:
+        """Return the cards that wait for the person, and a way to answer them; no worker is needed for either."""
+        cards = Cards(self.ledger, timedelta(days=self.settings.approval_days))
+        return Approvals(self.ledger, cards, ConflictResolver(self.ledger.vault).look, self._decided)
+
+    async def _decided(self) -> None:
+        if self._worker is not None:  # another process's worker finds it in the ledger
+            await self._worker.look()
 
     @property
     def dead_letters(self) -> DeadLetters:

@@ -24,9 +24,11 @@ app = typer.Typer(
 )
 actions_app = typer.Typer(help="Actions: what agents propose and what became of it.", no_args_is_help=True)
 runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
+approvals_app = typer.Typer(help="Approvals: what waits for your answer.", no_args_is_help=True)
 letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
 app.add_typer(actions_app, name="actions")
 app.add_typer(runs_app, name="runs")
+app.add_typer(approvals_app, name="approvals")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(protocol_cli.app, name="protocol")
 
@@ -119,6 +121,37 @@ def actions_list(
 def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Show an action with its arguments, why it was proposed, and the verdicts on it."""
     _call(lambda front: front.show_action(home, action_id, json=json))
+
+
+@approvals_app.command("list")
+def approvals_list(
+    home: Home = DEFAULT_HOME,
+    user: User = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are answered or over.")] = False,
+    json: Json = False,
+) -> None:
+    """List what waits for an answer; what expires soonest comes first."""
+    _call(lambda front: front.list_approvals(home, user, everything, json=json))
+
+
+@approvals_app.command("show")
+def approvals_show(approval_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show a card: the action, its exact arguments, why, where they come from, and what happens if you do nothing."""
+    _call(lambda front: front.show_approval(home, approval_id, json=json))
+
+
+@approvals_app.command("decide")
+def approvals_decide(
+    approval_id: str,
+    answer: Annotated[str, typer.Argument(help="approve, edit, reject or respond.")],
+    arguments: Annotated[str, typer.Option(help="For edit: all arguments of the action, as a JSON object.")] = "",
+    text: Annotated[str, typer.Option(help="Your reason, or your answer to the agent.")] = "",
+    digest: Annotated[str, typer.Option(help="The digest of the card that you saw.")] = "",
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Answer a card; what you let happen is done at once, or by the process that works on the home."""
+    _call(lambda front: front.decide_approval(home, approval_id, answer, arguments, text, digest, json=json))
 
 
 @letters_app.command("list")

@@ -70,6 +70,13 @@ class NotFound(Terminal):
     code = "not_found"
 
 
+class AlreadyDecided(Terminal):
+    """An approval card has had its one answer, or is over; nothing more follows from it."""
+
+    code = "already_decided"
+    remedy = "See: brody approvals list"
+
+
 class HomeBusy(Retryable):
     """Another process works on the same home."""
 

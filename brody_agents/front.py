@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import json as json_module
@@ -9,6 +10,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files as package_files
@@ -21,7 +23,7 @@ from rich.table import Table
 
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
-from brody_agents.errors import ConfigurationError
+from brody_agents.errors import ConfigurationError, HomeBusy
 from brody_agents.proactive.playbooks.brief import Brief
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
@@ -30,6 +32,9 @@ from brody_agents.settings import settings_from_environment
 DEMO_USER = "mira"
 DEMO_ZONE = "Europe/Berlin"
 DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
+
+FOLLOW_UP = 10.0
+"""Seconds that a command waits for what follows from an answer; what takes longer is done by whoever works next."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -186,6 +191,71 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []
     _print_table(("", ""), rows)
+
+
+async def list_approvals(home: Path, user: str | None, everything: bool, *, json: bool) -> None:
+    """Print cards."""
+    async with Brody(home=home, agents=[]) as brody:
+        found = await brody.approvals.list(user, open_only=not everything)
+    if json:
+        _print_json([asdict(card) for card in found])
+        return
+    rows = [[c.id[:8], c.kind, c.state, c.proposed_by, f"{c.expires_at:%Y-%m-%d %H:%M}", c.why] for c in found]
+    _print_table(("approval", "kind", "state", "proposed by", "expires (UTC)", "why"), rows)
+
+
+async def show_approval(home: Path, approval_id: str, *, json: bool) -> None:
+    """Print a card with all that it is bound to."""
+    async with Brody(home=home, agents=[]) as brody:
+        card = await brody.approvals.show(approval_id)
+    if json:
+        _print_json(asdict(card))
+        return
+    rows = [("id", card.id), ("action", card.action_id), ("kind", card.kind), ("state", card.state)]
+    rows += [(f"argument {name}", _shown(value)) for name, value in card.arguments.items()]
+    rows += [("why", card.why), ("you are asked because", card.reason), ("proposed by", card.proposed_by)]
+    rows += [("comes from", _origin({"": {"origin": card.origin, "sources": card.sources}}))]
+    rows += [("if you do nothing", card.if_nothing), ("digest", card.digest)]
+    rows += [("changed", words) for words in card.changed]
+    rows += [("options", "; ".join(card.options))] if card.options else []
+    rows += [("answer", _shown(card.answer))] if card.answer else []
+    _print_table(("", ""), rows)
+
+
+async def decide_approval(
+    home: Path, approval_id: str, answer: Any, arguments: str, text: str, digest: str, *, json: bool
+) -> None:
+    """Answer a card and have done what follows, unless another process works on the home: then that one does it."""
+    settings = settings_from_environment().model_copy(update={"lock_timeout": 0.0})
+    async with Brody(home=home, settings=settings) as brody:
+        decision = await brody.approvals.decide(
+            approval_id, answer, arguments=_arguments(arguments), text=text, digest=digest or None
+        )
+        with suppress(HomeBusy, TimeoutError):
+            async with asyncio.timeout(FOLLOW_UP):
+                await brody.drain()
+        action = await brody.actions.show(decision.card.action_id)
+    instead = decision.instead
+    if json:
+        told = {"approval": asdict(decision.card), "action": asdict(action), "repeated": decision.repeated}
+        _print_json(told | {"instead": asdict(instead) if instead else None})
+        return
+    _out.print(f"{decision.card.state}: {action.kind} is {action.state}.", markup=False)
+    if instead is not None:
+        changed = " ".join(instead.changed)
+        _out.print(f"It is not done yet: {changed} See: brody approvals show {instead.id[:8]}", markup=False)
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        found = json_module.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--arguments is no JSON: {error}.", "Give a JSON object.") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError("--arguments is no JSON object.", 'Give one, such as \'{"title": "Call Ada"}\'.')
+    return found
 
 
 async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bool) -> None:

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Processes for parsing and features; 0 does it all in threads."""
     lock_timeout: float = 60.0
     """Seconds to wait for another process that works on the same home."""
+    approval_days: float = Field(default=7.0, gt=0, le=3650)
+    """Days that a proposal waits for the person's answer before it expires."""
     log_level: Level = "ERROR"
     """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
 from brody_agents.observability import logger
+from brody_agents.policy.approvals import Approvals, Sweeper
+from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import zone_named
 from brody_agents.proactive.playbooks import playbook
 from brody_agents.proactive.playbooks.preparation import prepare
@@ -65,13 +68,17 @@ class Worker:
         self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
         own = CoordinatorAgent(self._ledger, self._write_brief)
         self._registry.agents[own.name] = own
+        resolver = ConflictResolver(self._ledger.vault)
+        cards = Cards(self._ledger, timedelta(days=self._settings.approval_days))
+        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look))
         self._coordinator = Coordinator(
             ledger=self._ledger,
             bus=bus,
             registry=self._registry,
             shared=self.shared,
-            resolver=ConflictResolver(self._ledger.vault),
+            resolver=resolver,
             runs=self._book,
+            cards=cards,
             make_context=self._context,
             wake_executor=lambda: self._executor.wake(),
         )
@@ -81,16 +88,24 @@ class Worker:
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
-        self._tasks = [self._task(self._coordinator.run()), self._task(self._executor.run())]
+        works = (self._coordinator.run(), self._executor.run(), self._sweeper.run())
+        self._tasks = [self._task(work) for work in works]
 
     async def stop(self) -> None:
         """Stop; what is under way stays in the ledger."""
         if self._tasks:
             self._coordinator.stop()
             self._executor.stop()
+            self._sweeper.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()
+
+    async def look(self) -> None:
+        """See at once what was written to the ledger beside the coordinator."""
+        await self._coordinator.outbox.fill(sweep=True)
+        self._coordinator.wake()
+        self._executor.wake()
 
     def check(self) -> None:
         """Raise what ended the work, if something did."""

@@ -233,6 +233,22 @@ class ActionResult(Payload, message_type="action_result", needs_listener=False):
     result: dict[str, Any] = {}
 
 
+class ApprovalResponse(Payload, message_type="approval_response", needs_listener=False):
+    """Tell the proposer how the person answered a card; ``text`` is the person's own words.
+
+    Only ``approve`` and ``edit`` let the action be done. After ``respond`` the agent may propose anew, with
+    ``redo_of`` where the cause is the same.
+    """
+
+    approval_id: Identifier
+    action_id: Identifier
+    kind: Identifier
+    answer: Literal["approve", "edit", "reject", "respond", "expired"]
+    text: Short = ""
+    changed: list[Short] = []
+    """Names of the arguments that the person changed."""
+
+
 class Notification(Payload, message_type="notification", needs_listener=False):
     """Say something to the person."""
 
@@ -258,6 +274,7 @@ BUILT_IN: tuple[type[Payload], ...] = (
     PrepareBrief,
     BriefReady,
     ActionResult,
+    ApprovalResponse,
     Notification,
 )
 

@@ -260,6 +260,12 @@ class ConflictResolver:
             verdicts += [_withdrawn(p, w) for p in gone]
         await ledger_actions.add_verdicts(tx, self._vault, verdicts)
 
+    async def look(self, tx: AsyncConnection, action: ActionRecord) -> list[Ruling]:
+        """Return what each rule says of an action against what is decided already; nothing is written."""
+        scene = await self._scene(tx, [action])
+        scene.actions = {i: other for i, other in scene.actions.items() if other.state in ledger_actions.BUSY}
+        return [ruling for rule in self._rules if (ruling := rule(action, scene))]
+
     def _ruled(self, proposal: ActionRecord, scene: Scene) -> tuple[ActionRecord, list[Ruling]]:
         """Apply the rules until one ends the matter; what gives way to the proposal does not stand for the next."""
         rulings: list[Ruling] = []

@@ -36,6 +36,7 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
+from brody_agents.policy.cards import Cards
 from brody_agents.policy.rules import judge
 from brody_agents.registry import Registry
 
@@ -69,6 +70,7 @@ class Coordinator:
         shared: SharedValues,
         resolver: ConflictResolver,
         runs: RunBook,
+        cards: Cards,
         make_context: MakeContext,
         wake_executor: Callable[[], None],
     ) -> None:
@@ -78,6 +80,7 @@ class Coordinator:
         self._shared = shared
         self._resolver = resolver
         self._runs = runs
+        self._cards = cards
         self._make_context = make_context
         self._wake_executor = wake_executor
         self.outbox = Outbox(ledger, bus)
@@ -121,13 +124,18 @@ class Coordinator:
         """Settle an action that came from outside any message, in the user's name."""
         record = self._record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
         async with self._ledger.write() as tx:
-            await audit.append(tx, map(_proposed, await self._resolver.settle(tx, [record])))
+            await self._note(tx, await self._resolver.settle(tx, [record]))
         self._wake_executor()
         return record
 
     async def promote(self, tx: AsyncConnection, user_id: str) -> None:
         """Take what dry runs only observed for proposed now."""
-        await audit.append(tx, map(_proposed, await self._resolver.promote(tx, user_id)))
+        await self._note(tx, await self._resolver.promote(tx, user_id))
+
+    async def _note(self, tx: AsyncConnection, settled: Sequence[ActionRecord]) -> None:
+        """Write the audit of what was settled, and the cards of what waits for the person."""
+        await audit.append(tx, map(_proposed, settled))
+        await self._cards.make(tx, settled)
 
     # -- in -----------------------------------------------------------------------------------------
 
@@ -183,6 +191,7 @@ class Coordinator:
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
+            await self._cards.make(tx, turn.actions)
             turn.outgoing = await self._write(tx, turn.settled)
             for f in turn.settled:
                 for write in f.outcome.writes:

@@ -29,6 +29,7 @@ def _json() -> Any:
 
 _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
+_ASKS = text("state = 'open'")
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -341,6 +342,34 @@ class ActionClaim(Row, table=True):
     mode: str
     start: datetime | None = _time()
     end: datetime | None = _time()
+
+
+class Approval(Row, table=True):
+    """A card that asks the person about one action; at most one is open for an action at a time."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        Index("ix_approvals_one_open", "action_id", unique=True, sqlite_where=_ASKS, postgresql_where=_ASKS),
+        Index("ix_approvals_user", "user_id", "state"),
+        Index("ix_approvals_expiry", "state", "expires_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    action_id: str
+    number: int
+    """1 for the first card of an action; each one that takes another's place has the next."""
+    user_id: str
+    run_id: str | None = None
+    kind: str
+    state: str = "open"
+    digest: str
+    card: SealedBytes | None = _sealed()
+    answer: SealedBytes | None = _sealed()
+    answer_digest: str = ""
+    replaced_by: str | None = None
+    created_at: datetime = _time(nullable=False)
+    expires_at: datetime = _time(nullable=False)
+    decided_at: datetime | None = _time()
 
 
 class Verdict(Row, table=True):

@@ -165,6 +165,11 @@ PAYLOADS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
         "task_agent",
         {"action_id": "a1", "kind": "task.create", "state": "done", "result": {"task_id": "t1"}},
     ),
+    "approval_response": (
+        "coordinator",
+        "email_agent",
+        {"approval_id": "p1", "action_id": "a2", "kind": "mail.draft", "answer": "respond", "text": "Shorter, please."},
+    ),
     "notification": (
         "analytics_agent",
         "*",
