@@ -22,6 +22,7 @@ from brody_agents.errors import BrodyError, ConfigurationError
 from brody_agents.home import prepare_home
 from brody_agents.ledger import runs
 from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.budgets import Budgets
 from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord, Runs
@@ -141,6 +142,11 @@ class Brody:
     def dead_letters(self) -> DeadLetters:
         """Return the dead letters of the ledger."""
         return DeadLetters(self.ledger)
+
+    @property
+    def budgets(self) -> Budgets:
+        """Return the budgets of the ledger; days and months begin in the zone of the settings."""
+        return Budgets(self.ledger, zone_named(self.settings.timezone).key)
 
     @property
     def runs(self) -> Runs:

@@ -25,11 +25,13 @@ app = typer.Typer(
 actions_app = typer.Typer(help="Actions: what agents propose and what became of it.", no_args_is_help=True)
 runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
 approvals_app = typer.Typer(help="Approvals: what waits for your answer.", no_args_is_help=True)
+budgets_app = typer.Typer(help="Budgets: what may be used, by whom, in which time.", no_args_is_help=True)
 letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
 app.add_typer(actions_app, name="actions")
 app.add_typer(runs_app, name="runs")
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(budgets_app, name="budgets")
 app.add_typer(protocol_cli.app, name="protocol")
 
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
@@ -175,6 +177,39 @@ def letters_show(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
 def letters_replay(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Have a dead letter handled again."""
     _call(lambda front: front.replay_letter(home, letter_id, json=json))
+
+
+@budgets_app.command("list")
+def budgets_list(
+    home: Home = DEFAULT_HOME,
+    subject: Annotated[str | None, typer.Option("--for", help="Only of this account, workspace, user or run.")] = None,
+    json: Json = False,
+) -> None:
+    """List budgets, with what is used and reserved of them now."""
+    _call(lambda front: front.list_budgets(home, subject, json=json))
+
+
+@budgets_app.command("set")
+def budgets_set(
+    level: Annotated[str, typer.Argument(help="provider, workspace, user or run.")],
+    subject: Annotated[str, typer.Argument(help="Whose; * for each one that has none of its own.")],
+    unit: Annotated[str, typer.Argument(help="tokens, money, quota, calls or slots.")],
+    limit: Annotated[str, typer.Argument(help="A whole number; money as in 12.50.")],
+    period: Annotated[str, typer.Option(help="hour, day or month; none: for good.")] = "none",
+    currency: Annotated[str, typer.Option(help="Of money, such as EUR.")] = "",
+    tz: Annotated[str, typer.Option(help="Where days and months begin; the system's zone by default.")] = "",
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Set how much may be used of a unit, in the place of an earlier limit."""
+    options = {"period": period, "currency": currency, "timezone": tz or None}
+    _call(lambda front: front.set_budget(home, (level, subject, unit), limit, options, json=json))
+
+
+@budgets_app.command("remove")
+def budgets_remove(budget_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Remove a budget: what it limited is not limited any more."""
+    _call(lambda front: front.remove_budget(home, budget_id, json=json))
 
 
 def _time(text: str) -> datetime | None:

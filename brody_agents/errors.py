@@ -6,6 +6,7 @@ A retryable error may be tried again unchanged; a terminal one fails again until
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -263,3 +264,60 @@ class NoPlanInTime(Retryable):
 
     code = "no_plan_in_time"
     remedy = "Allow more time, use a coarser grid, or place fewer items at once."
+
+
+# -- resources ---------------------------------------------------------------------------------------
+
+
+class Denied(Retryable):
+    """A budget, a rate window or a circuit breaker says no, for now.
+
+    ``budget`` names which, ``left`` is how much of it there still is (in its unit; ``None`` where nothing is
+    counted), ``frees_at`` when it frees by itself (``None``: never, or when somebody else is done), ``retry_after``
+    the seconds until a new try makes sense (``None``: only after somebody has acted).
+    """
+
+    code = "denied"
+
+    def __init__(
+        self,
+        what: str,
+        remedy: str = "",
+        *,
+        budget: str,
+        left: int | None = None,
+        frees_at: datetime | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, remedy)
+        self.budget = budget
+        self.left = left
+        self.frees_at = frees_at
+        self.retry_after = retry_after
+
+
+class Fenced(Terminal):
+    """Somebody with a newer fencing number has taken over: nothing may be written with the old one."""
+
+    code = "fenced"
+    remedy = "Stop: another worker goes on with it."
+
+
+class LeaseHeld(Retryable):
+    """Somebody else holds the lease of a resource."""
+
+    code = "lease_held"
+
+
+class Unsettled(Terminal):
+    """An earlier attempt's reservation is still open: what it has used must be found out first."""
+
+    code = "unsettled"
+    remedy = "Recover the earlier reservation, then settle or release it."
+
+
+class WrongCurrency(Terminal):
+    """Money is wanted in one currency and budgeted in another; nothing is converted."""
+
+    code = "wrong_currency"
+    remedy = "Set a budget in this currency too."
