@@ -1,0 +1,92 @@
+"""Servers that somebody else wrote, each a process of its own on the loopback interface, ended with its test."""
+
+from __future__ import annotations
+
+import datetime as dt
+import mailbox
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class SmtpServer:
+    """An aiosmtpd process, and what it has delivered."""
+
+    process: subprocess.Popen[str]
+    port: int
+    maildir: Path
+
+    @property
+    def delivered(self) -> list[Message]:
+        return list(mailbox.Maildir(self.maildir))
+
+    def ids(self) -> list[str]:
+        return sorted(str(message["Message-ID"]) for message in self.delivered)
+
+    def stop(self) -> None:
+        """Kill the server, as a power cut would."""
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+
+StartSmtp = Callable[..., SmtpServer]
+
+
+@pytest.fixture
+def smtp_server(tmp_path: Path) -> Iterator[StartSmtp]:
+    """Return a function that starts a server with options of ``smtp_server.py``."""
+    started: list[SmtpServer] = []
+
+    def start(*options: str, maildir: Path = tmp_path / "delivered") -> SmtpServer:
+        command = [sys.executable, str(HERE / "smtp_server.py"), str(maildir), *options]
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        started.append(SmtpServer(process, port, maildir))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a certificate for localhost with its key, and name it as an authority to trust."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
+    builder = builder.add_extension(names, False).add_extension(x509.BasicConstraints(True, 0), True)
+    made = builder.sign(key, hashes.SHA256())
+    path = tmp_path / "localhost.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*plain))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    return path
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> Path:
+    """Return an empty Maildir of the person who sends."""
+    root = tmp_path / "Maildir"
+    for name in ("new", "cur", "tmp"):
+        os.makedirs(root / name)
+    return root
