@@ -25,7 +25,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "mbox": f"{_HERE}.mail.mbox:Mbox",
         "eml": f"{_HERE}.mail.eml:EmlFolder",
     },
-    "calendar": {"ics": f"{_HERE}.calendar.local:IcsCalendar"},
+    "calendar": {"ics": f"{_HERE}.calendar.local:IcsCalendar", "caldav": f"{_HERE}.calendar.caldav:CalDav"},
     "files": {"dir": f"{_HERE}.files.local:Folder"},
     "contacts": {"vcf": f"{_HERE}.contacts.local:Vcf"},
     "tasks": {},

@@ -73,7 +73,8 @@ class Accounts:
         are none.
         """
         given = any(sources for domain, sources in self._given.items() if domain not in WRITTEN_ONLY)
-        wanted = self._given if given else {**await _remembered(ledger, user_id), **self._given}
+        extra = {domain: self._given.get(domain, []) for domain in WRITTEN_ONLY}
+        wanted = self._given if given else {**await _remembered(ledger, user_id), **extra}
         if not any(wanted.get(domain) for domain in domains):
             raise ConfigurationError(
                 f"No account was given for any of {', '.join(domains)}.",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import http.client
 import mailbox
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -90,3 +94,73 @@ def sent(tmp_path: Path) -> Path:
     for name in ("new", "cur", "tmp"):
         os.makedirs(root / name)
     return root
+
+
+@dataclass
+class Radicale:
+    """A radicale process with one user, ``me`` with the password ``right``, and two calendars."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    storage: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://me@127.0.0.1:{self.port}/"
+
+    def request(self, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str]:
+        """Ask the server without our client."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            secret = base64.b64encode(b"me:right").decode()
+            connection.request(method, path, body.encode(), {"Authorization": f"Basic {secret}", **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def files(self) -> list[str]:
+        root = self.storage / "collection-root" / "me"
+        return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.ics") if ".Radicale" not in str(path))
+
+    def stop(self) -> None:
+        """Kill the server, as a power cut would."""
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+
+_CALENDAR = """<?xml version="1.0"?><c:mkcalendar xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><d:set><d:prop>
+<d:displayname>{}</d:displayname></d:prop></d:set></c:mkcalendar>"""
+
+
+@pytest.fixture
+def radicale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Radicale]:
+    """Start a radicale with the calendars ``private`` (Private life) and ``work`` (Work)."""
+    monkeypatch.setenv("BRODY_CALDAV_PASSWORD", "right")
+    (tmp_path / "users").write_text("me:right\n")
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    storage = tmp_path / "storage"
+    options = {
+        "server-hosts": f"127.0.0.1:{port}",
+        "storage-filesystem-folder": storage,
+        "auth-type": "htpasswd",
+        "auth-htpasswd-filename": tmp_path / "users",
+        "auth-htpasswd-encryption": "plain",
+        "auth-delay": 0,
+    }
+    command = [sys.executable, "-m", "radicale", *(f"--{name}={value}" for name, value in options.items())]
+    with (tmp_path / "radicale.log").open("wb") as log:
+        server = Radicale(subprocess.Popen(command, stdout=log, stderr=log), port, storage)
+    _until_it_listens(server)
+    for path, name in (("private", "Private life"), ("work", "Work")):
+        assert server.request("MKCALENDAR", f"/me/{path}/", _CALENDAR.format(name))[0] == 201
+    yield server
+    server.stop()
+
+
+def _until_it_listens(server: Radicale) -> None:
+    for _ in range(1000):
+        with suppress(ConnectionRefusedError), closing(socket.create_connection(("127.0.0.1", server.port))):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"radicale ended: {server.process.wait(timeout=0.02)}")
+    pytest.fail("radicale does not listen")

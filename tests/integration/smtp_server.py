@@ -1,8 +1,8 @@
 """An SMTP server of aiosmtpd as a process of its own: it delivers into a Maildir and prints the port that it got.
 
-What it does with a message is chosen by its recipients: ``nobody`` is refused, ``later`` is refused for now; ``full``
-and ``spam`` are answered 452 and 554 after the dot; ``drop`` is delivered, then the connection is cut without an answer;
-``lost`` is cut without being delivered; ``slow`` is delivered and never answered.
+The recipients choose what it does: ``nobody`` is refused, ``later`` is refused for now; ``full`` and ``spam`` are
+answered 452 and 554 after the dot; ``drop`` is delivered, then cut off without an answer; ``lost`` is cut off without
+being delivered; ``slow`` is delivered and never answered.
 """
 
 from __future__ import annotations

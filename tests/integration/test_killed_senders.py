@@ -1,7 +1,6 @@
 """A sender is killed at every step of a message; then it is asked whether it left, and sent again where it did not."""
 
 # These tests look at files between the awaits.
-# ruff: noqa: ASYNC240
 
 from __future__ import annotations
 

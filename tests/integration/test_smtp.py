@@ -1,7 +1,6 @@
 """Sending over a real SMTP server: who got it, what is sure, what is not, and where it is found again."""
 
 # These tests look at files between the awaits.
-# ruff: noqa: ASYNC240
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from brody_agents.errors import BrodyError, NotSent, OutcomeUnknown, Refused, Retryable, Terminal
+from brody_agents.integrations.mail.base import RawMail
 from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.outbox import FOLDER
 from brody_agents.integrations.mail.smtp import Smtp, Smtps
@@ -52,7 +52,7 @@ async def test_a_message_is_sent_and_filed_and_found(smtp_server: StartSmtp, sen
     assert (copy.folder, copy.flags, copy.data) == ("Sent", frozenset({"seen", "sent"}), mail())
 
 
-async def read(maildir: Maildir) -> list[object]:
+async def read(maildir: Maildir) -> list[RawMail]:
     async def nothing() -> dict[str, str]:
         return {}
 
