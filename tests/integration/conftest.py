@@ -10,8 +10,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -103,6 +103,7 @@ class Radicale:
     process: subprocess.Popen[bytes]
     port: int
     storage: Path
+    tls: bool = False
 
     @property
     def url(self) -> str:
@@ -110,11 +111,16 @@ class Radicale:
 
     def request(self, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str]:
         """Ask the server without our client."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+        with closing(self._connection()) as connection:
             secret = base64.b64encode(b"me:right").decode()
             connection.request(method, path, body.encode(), {"Authorization": f"Basic {secret}", **headers})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls:
+            return http.client.HTTPSConnection("localhost", self.port, timeout=30)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def files(self) -> list[str]:
         root = self.storage / "collection-root" / "me"
@@ -134,27 +140,45 @@ _CALENDAR = """<?xml version="1.0"?><c:mkcalendar xmlns:d="DAV:" xmlns:c="urn:ie
 def radicale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Radicale]:
     """Start a radicale with the calendars ``private`` (Private life) and ``work`` (Work)."""
     monkeypatch.setenv("BRODY_CALDAV_PASSWORD", "right")
-    (tmp_path / "users").write_text("me:right\n")
+    with _radicale(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def radicale_tls(tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Radicale]:
+    """Start the same over TLS, for ``localhost``."""
+    monkeypatch.setenv("BRODY_CALDAV_PASSWORD", "right")
+    options = {"server-ssl": True, "server-certificate": certificate, "server-key": certificate}
+    with _radicale(tmp_path, options) as server:
+        yield server
+
+
+@contextmanager
+def _radicale(folder: Path, more: Mapping[str, object] | None = None) -> Iterator[Radicale]:
+    (folder / "users").write_text("me:right\n")
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    storage = tmp_path / "storage"
     options = {
         "server-hosts": f"127.0.0.1:{port}",
-        "storage-filesystem-folder": storage,
+        "storage-filesystem-folder": folder / "storage",
         "auth-type": "htpasswd",
-        "auth-htpasswd-filename": tmp_path / "users",
+        "auth-htpasswd-filename": folder / "users",
         "auth-htpasswd-encryption": "plain",
         "auth-delay": 0,
+        **(more or {}),
     }
     command = [sys.executable, "-m", "radicale", *(f"--{name}={value}" for name, value in options.items())]
-    with (tmp_path / "radicale.log").open("wb") as log:
-        server = Radicale(subprocess.Popen(command, stdout=log, stderr=log), port, storage)
-    _until_it_listens(server)
-    for path, name in (("private", "Private life"), ("work", "Work")):
-        assert server.request("MKCALENDAR", f"/me/{path}/", _CALENDAR.format(name))[0] == 201
-    yield server
-    server.stop()
+    with (folder / "radicale.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    server = Radicale(process, port, folder / "storage", bool(more))
+    try:
+        _until_it_listens(server)
+        for path, name in (("private", "Private life"), ("work", "Work")):
+            assert server.request("MKCALENDAR", f"/me/{path}/", _CALENDAR.format(name))[0] == 201
+        yield server
+    finally:
+        server.stop()
 
 
 def _until_it_listens(server: Radicale) -> None:

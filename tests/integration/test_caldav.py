@@ -174,6 +174,34 @@ async def test_a_uid_in_two_calendars_goes_when_it_is_in_none(radicale: Radicale
     assert (await reader.read(), reader.removed) == ([], ["same"])
 
 
+async def test_a_resource_that_holds_another_event_now_is_no_longer_the_old_one(
+    radicale: Radicale, opened: Open
+) -> None:
+    """Servers forbid that; a calendar that is restored from elsewhere does it all the same."""
+    async with Proxy(radicale.port) as proxy:
+        reader = Reader(opened(f"http://me@127.0.0.1:{proxy.port}/me/work/"))
+        radicale.request("PUT", "/me/work/x.ics", vcalendar("uid-1"))
+        assert await reader.read() == ["uid-1"]
+        radicale.request("PUT", "/me/work/x.ics", vcalendar("uid-1", "Other"))
+        proxy.change = lambda data: data.replace(b"UID:uid-1", b"UID:uid-2")
+        assert (await reader.read(), reader.removed) == (["uid-2"], ["uid-1"])
+
+
+async def test_a_server_that_tells_no_etag_of_what_it_stored_is_asked_for_it(radicale: Radicale, opened: Open) -> None:
+    async with Proxy(radicale.port) as proxy:
+        proxy.change = lambda data: data.replace(b"ETag:", b"X-Tag:")
+        calendar = opened(f"http://me@127.0.0.1:{proxy.port}/")
+        version = await calendar.put(event("one"), None)
+        assert version == (await calendar.fetch("one")).version
+        asked = iter(range(100))
+        proxy.fault = lambda head, body: "drop before" if head.startswith("REPORT") and next(asked) else None
+        unknown = await calendar.put(event("one", "Newer"), version)
+        proxy.fault = lambda head, body: None
+        with pytest.raises(Stale):
+            await calendar.put(event("one", "Newest"), unknown)
+    assert "Newer" in (await opened(radicale.url).fetch("one")).data, "it was stored, and nobody said otherwise"
+
+
 async def test_a_to_do_is_no_event(radicale: Radicale, calendar: CalDav) -> None:
     radicale.request("PUT", "/me/work/todo.ics", vcalendar("todo", kind="VTODO"))
     radicale.request("PUT", "/me/work/good.ics", vcalendar("good"))
@@ -285,6 +313,16 @@ async def test_a_server_that_is_gone_surely_did_nothing(radicale: Radicale, cale
         await calendar.fetch("one")
     with pytest.raises(NotSent):
         await calendar._connected().request("PUT", there.path, there.data, {})
+
+
+async def test_a_certificate_is_verified(radicale_tls: Radicale, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"https://me@localhost:{radicale_tls.port}/"
+    assert "TLS" in await opened(url).check()
+    with pytest.raises(Refused):
+        await opened(url.replace("localhost", "127.0.0.1")).check()
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(Refused, match="SSL_CERT_FILE"):
+        await opened(url).check()
 
 
 async def test_no_password_follows_a_redirect_to_another_host(radicale: Radicale, opened: Open) -> None:

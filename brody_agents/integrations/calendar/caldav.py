@@ -20,9 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from brody_agents.errors import (
     BrodyError,
@@ -100,17 +101,17 @@ class CalDav:
         tokens = _tokens(cursor)
         calendars = await self._discovered(again=True)
         deltas = {calendar: await self._delta(calendar, tokens.get(calendar.path)) for calendar in calendars}
-        have = await known() if any(d.whole or d.changed or d.gone for d in deltas.values()) or not cursor else {}
         dropped = tokens.keys() - {calendar.path for calendar in calendars}
-        have = have or (await known() if dropped else {})
+        have = await known() if dropped or any(d.whole or d.changed or d.gone for d in deltas.values()) else {}
+        versions, gone = set(have.values()), _gone(have, deltas)
         for calendar, delta in deltas.items():
-            versions = set(have.values())
             todo = [p for p, etag in delta.changed.items() if _version(etag, calendar, p) not in versions]
             for paths in batched(sorted(todo)):
-                yield await self._page(calendar, paths)
-        gone = _gone(have, deltas)
-        still = [event for uid in gone if len(calendars) > 1 and (event := await self.find(uid))]
-        removed = sorted(set(gone) - {event.key for event in still})
+                page = await self._page(calendar, paths)
+                gone |= _replaced(have, {_mark(calendar, path) for path in paths}, page)
+                yield page
+        still = [event for uid in sorted(gone) if len(calendars) > 1 and (event := await self.find(uid))]
+        removed = sorted(gone - {event.key for event in still})
         yield Page(still, removed=removed, cursor=json.dumps({c.path: d.token for c, d in deltas.items()}))
 
     async def check(self) -> str:
@@ -133,12 +134,13 @@ class CalDav:
         return event
 
     async def find(self, uid: str) -> RawEvent | None:
-        """Look for a UID in every calendar, the account's own order; ``None`` if it is in none of them."""
+        """Look for a UID in every calendar; ``None`` if it is in none, ``ItemUnreadable`` if it is there but broken."""
         for calendar in await self._discovered():
             answer = await self._asked("REPORT", calendar.path, xml.query(uid), _DEPTH_1)
-            for found in answer.parse_calendar_query():
-                read = _read(calendar, found.href, found.etag, found.calendar_data)
-                if isinstance(read, RawEvent) and read.key == uid:
+            for read in _events(calendar, answer):
+                if read.key == uid and isinstance(read, BadItem):
+                    raise ItemUnreadable(f"{uid}: {read.reason}")
+                if read.key == uid and isinstance(read, RawEvent):
                     return read
         return None
 
@@ -178,7 +180,9 @@ class CalDav:
         etag = answer.headers.get("ETag")
         if etag:
             return _version(etag, calendar, path)
-        return (await self.fetch(event.key)).version  # a server that changes what it stores tells no ETag
+        with suppress(BrodyError):  # a server that changes what it stores tells no ETag
+            return (await self.fetch(event.key)).version
+        return _version("", calendar, path)  # it is stored all the same; the next change has to read it first
 
     async def _home(self, event: RawEvent) -> tuple[Calendar, str]:
         """Return where a new event goes: its calendar and its path."""
@@ -205,21 +209,16 @@ class CalDav:
             middle = len(paths) // 2
             halves = [await self._page(calendar, half) for half in (paths[:middle], paths[middle:])]
             return Page([i for h in halves for i in h.items], [b for h in halves for b in h.bad])
-        page: Page[RawEvent] = Page()
-        for found in answer.parse_calendar_query():
-            read = _read(calendar, found.href, found.etag, found.calendar_data)
-            if isinstance(read, RawEvent):
-                page.items.append(read)
-            elif read is not None:
-                page.bad.append(read)
-        return page
+        read = _events(calendar, answer)
+        return Page([r for r in read if isinstance(r, RawEvent)], [r for r in read if isinstance(r, BadItem)])
 
     async def _delta(self, calendar: Calendar, token: str | None) -> Delta:
         kind, _, value = (token or "").partition(":")
         if kind == "ctag" and value and value == calendar.ctag:
             return Delta(token=token or "")
         for start in dict.fromkeys([value if kind == "sync" else "", ""]):
-            if delta := await self._synced(calendar, start):
+            delta = await self._synced(calendar, start)
+            if delta is not None:
                 return delta
         return await self._listed(calendar)
 
@@ -247,7 +246,7 @@ class CalDav:
 
     async def _listed(self, calendar: Calendar) -> Delta:
         answer = await self._asked("PROPFIND", calendar.path, xml.propfind("getetag"), _DEPTH_1)
-        etags = {r.href: r.properties.get("{DAV:}getetag") for r in answer.parse_propfind()}
+        etags = {r.href: r.properties.get("{DAV:}getetag") for r in _results(answer, "propfind")}
         changed = {path: etag for path, etag in etags.items() if etag and not path.endswith("/")}
         return Delta(changed, token=f"ctag:{calendar.ctag}" if calendar.ctag else "", whole=True)
 
@@ -301,6 +300,21 @@ class CalDav:
         return answer
 
 
+def _results(answer: DAVResponse, parse: str) -> list[Any]:
+    """Return what the library reads in an answer, or raise ``ProviderError``."""
+    try:
+        results: list[Any] = getattr(answer, f"parse_{parse}")()
+    except Exception as error:  # the library raises its own errors, and lxml's
+        raise ProviderError(f"An answer of the server cannot be read: {error}.", "Try again later.") from error
+    return results
+
+
+def _events(calendar: Calendar, answer: DAVResponse) -> list[RawEvent | BadItem]:
+    found = _results(answer, "calendar_query")
+    read = (_read(calendar, item.href, item.etag, item.calendar_data) for item in found)
+    return [item for item in read if item is not None]
+
+
 def _read(calendar: Calendar, path: str, etag: str | None, data: str | None) -> RawEvent | BadItem | None:
     """Return an event of an answer, why it cannot be read, or ``None`` for what is no event or is gone."""
     if not data:
@@ -325,24 +339,30 @@ def _uids(data: str) -> list[str]:
     return list(dict.fromkeys(line.value for line in lines if line.name == "UID"))
 
 
-def _gone(known: Mapping[str, str], deltas: Mapping[Calendar, Delta]) -> list[str]:
+def _gone(known: Mapping[str, str], deltas: Mapping[Calendar, Delta]) -> set[str]:
     """Return the known UIDs whose resource is no longer there, or whose calendar is not."""
     listed = {_mark(c, path) for c, delta in deltas.items() for path in delta.changed}
     whole = {calendar.mark for calendar, delta in deltas.items() if delta.whole}
     there = {calendar.mark for calendar in deltas}
     gone = {mark for delta in deltas.values() for mark in delta.gone} - listed
-    return [
+    return {
         uid
         for uid, version in known.items()
         if (mark := version.rpartition("|")[2]) in gone
         or mark[:8] not in there
         or (mark[:8] in whole and mark not in listed)
-    ]
+    }
+
+
+def _replaced(known: Mapping[str, str], read: set[str], page: Page[RawEvent]) -> set[str]:
+    """Return the known UIDs whose resource was read and holds something else now."""
+    now = {item.key for item in page.items} | {bad.key for bad in page.bad}
+    return {uid for uid, version in known.items() if version.rpartition("|")[2] in read and uid not in now}
 
 
 def _calendars(answer: DAVResponse) -> list[Calendar]:
     found = []
-    for result in answer.parse_propfind():
+    for result in _results(answer, "propfind"):
         of = result.properties
         parts = _listed_words(of.get(xml.COMPONENTS)) or ["VEVENT"]
         if xml.CALENDAR in _listed_words(of.get("{DAV:}resourcetype")) and "VEVENT" in parts:
@@ -358,14 +378,12 @@ def _listed_words(value: Any) -> list[str]:
 
 
 def _property(answer: DAVResponse, name: str) -> str:
-    values = (result.properties.get(name) for result in answer.parse_propfind())
+    values = (result.properties.get(name) for result in _results(answer, "propfind"))
     return next((words[0] for value in values if (words := _listed_words(value))), "")
 
 
 def _local(href: str) -> str:
     """Return the decoded path of a href; whatever host it names, only our own is asked."""
-    from urllib.parse import urlsplit
-
     return unquote(urlsplit(href).path)
 
 
@@ -391,7 +409,10 @@ def _version(etag: str, calendar: Calendar, path: str) -> str:
 
 
 def _etag(version: str) -> str:
-    return version.rpartition("|")[0]
+    etag = version.rpartition("|")[0]
+    if not etag:
+        raise Stale("The version of the event is not known.", "Read it again, then decide again.")
+    return etag
 
 
 def _mark(calendar: Calendar, path: str) -> str:

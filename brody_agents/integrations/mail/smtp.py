@@ -61,7 +61,8 @@ class Smtp:
         if self._place.path.strip("/"):
             raise ConfigurationError(f"{self.account} has a path.", "Write nothing between the port and the `?`.")
         self._timeout = _seconds(self._place.options.get("timeout"))
-        self._starttls = self.scheme == "smtp" and (not self._place.loopback or _asked(self._place.options.get("tls")))
+        wanted = _asked(self._place.options.get("tls")) or not self._place.loopback
+        self._starttls = wanted and self.scheme == "smtp"
         self._outbox = _outbox(self._place.options.get("sent"))
 
     @property
