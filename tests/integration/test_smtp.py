@@ -131,6 +131,22 @@ async def test_no_answer_to_the_message_is_unknown_and_is_never_sent_again(
     assert server.ids() == delivered
 
 
+async def test_a_send_that_is_cancelled_while_it_waits_is_unknown(smtp_server: StartSmtp, sent: Path) -> None:
+    server = smtp_server()
+    smtp = account(server, sent)
+    sending = asyncio.create_task(smtp.send(mail(), ME, ["slow@work.example"]))
+    async with asyncio.timeout(20):
+        while not server.ids():
+            await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await smtp.find_sent(ID) is None
+    with pytest.raises(OutcomeUnknown):
+        await smtp.send(mail(), ME, [ADA])
+    assert server.ids() == [ID]
+
+
 async def test_a_lost_answer_is_found_where_the_server_delivers(smtp_server: StartSmtp, sent: Path) -> None:
     """Some servers file sent mail themselves, and a copy to oneself tells the same: no second copy is made."""
     server = smtp_server(maildir=sent)

@@ -102,4 +102,7 @@ class Outbox:
 
 def _begun(path: Path) -> float:
     """Return from when on a copy can have arrived; a day of grace for clocks that differ."""
-    return path.stat().st_mtime - _DAY
+    try:
+        return path.stat().st_mtime - _DAY
+    except FileNotFoundError:  # somebody else moved the note on in this moment
+        return 0.0

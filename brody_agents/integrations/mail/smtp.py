@@ -28,7 +28,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from brody_agents.errors import BrodyError, ConfigurationError, NotSent, OutcomeUnknown, Refused
+from brody_agents.errors import BrodyError, ConfigurationError, NotFound, NotSent, OutcomeUnknown, Refused
 from brody_agents.integrations import remote
 from brody_agents.integrations.mail.base import Sent
 from brody_agents.integrations.mail.envelope import Envelope, envelope_of
@@ -90,7 +90,8 @@ class Smtp:
             return None
         state = await asyncio.to_thread(self._outbox.state, message_id)
         if state == "sending" and await self._outbox.arrived(message_id):
-            await self._outbox.left(message_id)
+            with suppress(NotFound):  # whoever sends it noted it in this moment
+                await self._outbox.left(message_id)
             state = "sent"
         if state == "sent":
             await self._filed(self._outbox, message_id)
