@@ -36,6 +36,15 @@ class SmtpServer:
     def ids(self) -> list[str]:
         return sorted(str(message["Message-ID"]) for message in self.delivered)
 
+    def wait(self) -> None:
+        """Wait until something is delivered."""
+        for _ in range(2000):
+            if self.ids():
+                return
+            with suppress(subprocess.TimeoutExpired):
+                pytest.fail(f"the server ended: {self.process.wait(timeout=0.01)}")
+        pytest.fail("nothing was delivered")
+
     def stop(self) -> None:
         """Kill the server, as a power cut would."""
         self.process.kill()
