@@ -39,6 +39,8 @@ User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sources = Annotated[list[str] | None, typer.Option()]
 DEFAULT_HOME = Path("~/.brody")
+_CALENDAR = "ics:~/calendar, caldav:https://me@cal.example/"
+_SEND = "smtp://me@mail.example:587?sent=maildir:~/Maildir"
 
 
 def _sources(what: str, example: str) -> Any:
@@ -49,9 +51,10 @@ def _sources(what: str, example: str) -> Any:
 def run(
     playbook: Annotated[str, typer.Argument(help="prepare-my-day or inbox-scan.")],
     mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir, mbox:FILE, eml:DIR")] = None,
-    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", _CALENDAR)] = None,
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
     user: Annotated[str, typer.Option(help="For whom.")] = "me",
     tz: Annotated[str, typer.Option(help="Time zone, such as Europe/Berlin; the system's by default.")] = "",
     now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
@@ -61,6 +64,7 @@ def run(
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    accounts["send"] = send or []
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -84,14 +88,16 @@ def agents(json: Json = False) -> None:
 @app.command()
 def doctor(
     mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir")] = None,
-    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", _CALENDAR)] = None,
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    accounts["send"] = send or []
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 

@@ -221,6 +221,27 @@ class ItemUnreadable(ProviderError):
     code = "item_unreadable"
 
 
+class NotSent(ProviderUnavailable):
+    """An effect surely did not happen, for a reason that may pass; the same call may be tried again."""
+
+    code = "not_sent"
+
+
+class Refused(ProviderError):
+    """An effect surely did not happen, and the provider would refuse the same call again."""
+
+    code = "refused"
+
+
+class OutcomeUnknown(BrodyError):
+    """An effect may have happened or not: neither retryable nor terminal, and never simply tried again.
+
+    Ask the provider (``Outgoing.find_sent``, ``CalendarProvider.find``); where it cannot tell, a person decides.
+    """
+
+    code = "outcome_unknown"
+
+
 # -- the ledger --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlalchemy import Column, Index, LargeBinary, text
 from sqlmodel import Field
 
 from brody_agents.ledger.resource_tables import Breaker as Breaker
@@ -441,7 +441,3 @@ class Audit(Row, table=True):
     event: str
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-
-
-def _amount() -> Any:
-    return Field(default=0, sa_column=Column(BigInteger, nullable=False))

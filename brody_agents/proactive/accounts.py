@@ -17,7 +17,9 @@ from brody_agents.ledger.tables import Cursor
 
 Source = str | Provider[Any]
 AccountsLike = Mapping[str, Source | Sequence[Source]]
-DOMAINS = ("contacts", "calendar", "files", "mail", "tasks")
+DOMAINS = ("contacts", "calendar", "files", "mail", "tasks", "send")
+WRITTEN_ONLY = frozenset({"send"})
+"""What is never read: it comes in addition to the accounts that were given or remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Accounts:
         Raises the first account's error if not one of these domains could be opened, ``ConfigurationError`` if there
         are none.
         """
-        wanted = self._given if any(self._given.values()) else await _remembered(ledger, user_id)
+        given = any(sources for domain, sources in self._given.items() if domain not in WRITTEN_ONLY)
+        extra = {domain: self._given.get(domain, []) for domain in WRITTEN_ONLY}
+        wanted = self._given if given else {**await _remembered(ledger, user_id), **extra}
         if not any(wanted.get(domain) for domain in domains):
             raise ConfigurationError(
                 f"No account was given for any of {', '.join(domains)}.",
@@ -92,6 +96,7 @@ class Accounts:
 
 
 def _opened(wanted: Mapping[str, Sequence[Source]]) -> Opened:
+    from brody_agents.integrations.remote import shown
     from brody_agents.integrations.sources import open_source
 
     opened = Opened()
@@ -102,7 +107,7 @@ def _opened(wanted: Mapping[str, Sequence[Source]]) -> Opened:
                 provider = open_source(domain, source) if isinstance(source, str) else source
                 found.setdefault(provider.account, provider)
             except BrodyError as error:
-                opened.problems.append(Problem(str(source), error))
+                opened.problems.append(Problem(shown(str(source)), error))
         opened.providers[domain] = list(found.values())
     return opened
 
