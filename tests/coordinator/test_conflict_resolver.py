@@ -13,7 +13,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from brody_agents.action import CATALOGUE, ActionState, AgentAction, action_id
-from brody_agents.coordinator.conflict_resolver import RULES, ConflictResolver, contradiction, same_task
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.conflicts.order import RULES
 from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.policy.rules import Autonomy, judge
@@ -95,11 +96,19 @@ def test_the_rules_are_these_in_this_order() -> None:
     assert [rule.__name__ for rule in RULES] == [
         "same_task",
         "contradiction",
+        "stale_read",
+        "own_words",
         "one_draft_a_thread",
+        "kept_mail",
+        "one_move",
+        "share_before_move",
+        "widening",
+        "block_before_due",
+        "due_before_blocks",
+        "busy_slot",
         "slot",
         "exclusive",
     ]
-    assert RULES[:2] == (same_task, contradiction)
 
 
 # -- each rule ---------------------------------------------------------------------------------------
@@ -247,7 +256,6 @@ async def test_a_slot_is_held_by_one(court: Court, at_once: bool) -> None:
 @pytest.mark.parametrize(
     ("kind", "arguments", "verdict_kind"),
     [
-        ("mail.archive", {"email_id": "m1"}, "label"),
         ("calendar.cancel", {"account": "cal", "event_id": "e1"}, "slot"),
         ("task.complete", {"task_id": "k1"}, "task"),
         ("file.append", {"account": "disk", "document_id": "d1", "text": "x"}, "move_vs_share"),
