@@ -140,6 +140,7 @@ async def _read_mails(tx: AsyncConnection, proposals: Sequence[ActionRecord], wo
         threads |= {mail.thread_id} - {""}
     for user_id, mail in await _mails(tx, users, e.thread_id.in_(threads)):
         world.threads[user_id, mail.thread_id].append(mail)
+        world.mails[user_id, mail.id] = mail
 
 
 async def _mails(tx: AsyncConnection, users: set[str], condition: Any) -> list[tuple[str, Mail]]:
