@@ -95,7 +95,13 @@ class Court:
 
     async def task(self, task_id: str, title: str = "Report", due: datetime | None = None, version: int = 1) -> None:
         """Have an open task."""
-        row = {"id": task_id, "user_id": "me", "title": title, "priority": "normal", "status": "pending"}
+        row: dict[str, Any] = {
+            "id": task_id,
+            "user_id": "me",
+            "title": title,
+            "priority": "normal",
+            "status": "pending",
+        }
         row |= {"due_date": due, "source_type": "manual", "created_at": NINE, "version": version}
         await self._insert(Task, row | {"sources": [], "reasons": self.ledger.vault.seal("me", [])})
 
@@ -115,13 +121,25 @@ class Court:
         version: str = "1",
     ) -> None:
         """Have a mail in a thread."""
-        row = {"id": mail_id, "user_id": "me", "email_account_id": "box", "external_id": mail_id, "thread_id": thread}
+        row: dict[str, Any] = {
+            "id": mail_id,
+            "user_id": "me",
+            "email_account_id": "box",
+            "external_id": mail_id,
+            "thread_id": thread,
+        }
         row |= {"timestamp": at, "head": {"flags": list(flags)}, "run_id": run, "version": version}
         await self._insert(Email, row)
 
     async def document(self, document_id: str, version: str = "1") -> None:
         """Have a file."""
-        row = {"id": document_id, "user_id": "me", "account": "disk", "external_id": document_id, "version": version}
+        row: dict[str, Any] = {
+            "id": document_id,
+            "user_id": "me",
+            "account": "disk",
+            "external_id": document_id,
+            "version": version,
+        }
         await self._insert(Document, row)
 
     async def event(self, uid: str, start: datetime, end: datetime, *lines: str, account: str = "cal") -> None:
@@ -130,7 +148,14 @@ class Court:
         body = ["BEGIN:VEVENT", f"UID:{uid}", f"SUMMARY:Event {uid}", *times, *lines, "END:VEVENT"]
         data = "\r\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", *body, "END:VCALENDAR", ""])
         recurs = any(line.startswith("RRULE") for line in lines)
-        row = {"id": uid, "user_id": "me", "external_id": uid, "account": account, "created_at": NINE, "version": "1"}
+        row: dict[str, Any] = {
+            "id": uid,
+            "user_id": "me",
+            "external_id": uid,
+            "account": account,
+            "created_at": NINE,
+            "version": "1",
+        }
         row |= {"start_time": start, "end_time": None if recurs else end, "recurs": recurs}
         await self._insert(CalendarEvent, row | {"data": self.ledger.vault.seal("me", data)})
 

@@ -331,7 +331,7 @@ PROPOSALS = st.one_of(
         st.just({"email_id": "m1"}),
     ).map(lambda p: (p[0], p[1] | ({"label": "x"} if p[0] == "mail.label" else {}))),
 )
-FEW = settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+FEW = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 """Each example is a ledger of its own, so that shrinking one would take minutes."""
 MANY = st.lists(PROPOSALS, min_size=2, max_size=12)
 

@@ -91,6 +91,15 @@ async def test_who_cannot_be_moved_and_is_outranked_is_asked_about_with_three_op
     assert await court.actions.verdicts(high.id) == []
 
 
+async def test_what_is_being_placed_again_is_in_nobodys_way(court: Court, at_once: bool) -> None:
+    """Also in the turn in which it lost its time."""
+    low = propose("calendar.create", BLOCK | {"end": NINE + 2 * HOUR}, cause="1")
+    high = propose("calendar.create", EVENT, cause="2", priority=0)
+    after = propose("calendar.create", BLOCK | {"start": NINE + HOUR, "end": NINE + 2 * HOUR}, cause="3", priority=3)
+    await court.settle(low, high, after, at_once=at_once)
+    assert await court.actions.verdicts(after.id) == []
+
+
 async def test_what_was_decided_upon_keeps_its_slot_from_whoever_comes(court: Court) -> None:
     approved = propose("calendar.create", BLOCK, cause="1")
     await court.settle(approved)
@@ -240,8 +249,8 @@ def _run(run_id: str, at: datetime) -> dict[str, Any]:
 
 # -- where a mail lies --------------------------------------------------------------------------------
 
-RULE = {"provenance": {"": {"origin": "user"}}}
-LEARNED = {"provenance": {"": {"origin": "self"}}}
+RULE: dict[str, Any] = {"provenance": {"": {"origin": "user"}}}
+LEARNED: dict[str, Any] = {"provenance": {"": {"origin": "self"}}}
 
 
 async def test_labels_and_a_move_go_together(court: Court, at_once: bool) -> None:

@@ -47,6 +47,7 @@ class Holders:
     def __init__(self, claims: Iterable[tuple[str, Claim]] = ()) -> None:
         self._resources: defaultdict[str, _Resource] = defaultdict(_Resource)
         self._count = 0
+        self._without_time: set[str] = set()
         for holder, claim in claims:
             self.add(holder, claim)
 
@@ -55,6 +56,10 @@ class Holders:
         self._resources[claim.resource].add((self._count, holder, claim))
         self._count += 1
 
+    def release_time(self, holder: str) -> None:
+        """Forget the intervals of a holder."""
+        self._without_time.add(holder)
+
     def clashing(self, claims: Iterable[Claim]) -> list[str]:
         """Return who holds a claim that does not go with one of these, each once, the oldest claim first."""
         found = sorted(
@@ -62,7 +67,7 @@ class Holders:
             for claim in claims
             if claim.resource in self._resources
             for order, holder, held in self._resources[claim.resource].near(claim)
-            if claim.clashes(held)
+            if claim.clashes(held) and not (held.mode == "interval" and holder in self._without_time)
         )
         return list(dict.fromkeys(holder for _, holder in found))
 

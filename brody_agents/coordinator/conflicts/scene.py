@@ -80,6 +80,7 @@ class Scene:
         if ruling.replan:
             other = without_time(other)
             self.released.add(other.id)
+            self.holders.release_time(other.id)
         self.actions[other.id] = self.moved[other.id] = other
 
     def judge(self, action: ActionRecord, ruling: Ruling) -> None:
