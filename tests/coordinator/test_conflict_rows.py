@@ -75,7 +75,8 @@ async def test_a_hard_time_comes_before_one_that_can_be_moved(court: Court, at_o
     await court.settle(block, answer, at_once=at_once)
     verdict = await court.verdict(block)
     assert verdict.why == (
-        "“Review” (calendar_agent) comes before “Focus: Report” (one_agent) here. It is being placed at another time."
+        "“Review” (calendar_agent) comes before “Focus: Report” (one_agent): it cannot be moved. "
+        "It is being placed at another time."
     )
     assert verdict.otherwise == "Whoever came first would have kept the time."
     assert verdict.inputs["this"]["hard"] is True

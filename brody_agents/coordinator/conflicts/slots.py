@@ -27,8 +27,8 @@ def slot(action: ActionRecord, scene: Scene) -> Ruling | None:
     for holder in stronger or holders:
         inputs = {"this": _said(mine), "other": _said(rank(holder, scene)), "rule": "person, hard, priority, deadline"}
         if stronger:
-            return _loses(action, holder, inputs)
-        return _wins(action, holder, inputs)
+            return _loses(action, holder, _because(rank(holder, scene), mine), inputs)
+        return _wins(action, holder, _because(mine, rank(holder, scene)), inputs)
     return None
 
 
@@ -61,15 +61,25 @@ def is_movable(action: ActionRecord) -> bool:
     return action.kind == "calendar.create" and bool(action.arguments.get("movable"))
 
 
-def _loses(action: ActionRecord, holder: ActionRecord, inputs: dict[str, Any]) -> Ruling:
-    why = f"The time is held by “{title(holder)}” ({holder.proposed_by})."
+_REASONS = ("it is your own wish", "it cannot be moved", "its priority is higher", "its deadline is earlier")
+
+
+def _because(higher: Rank, lower: Rank) -> str:
+    """Return what decides between two; nothing where only the order of their coming did."""
+    decisive = (reason for reason, one, other in zip(_REASONS, higher, lower, strict=True) if one != other)
+    return f": {next(decisive)}" if higher > lower else ""
+
+
+def _loses(action: ActionRecord, holder: ActionRecord, because: str, inputs: dict[str, Any]) -> Ruling:
+    why = f"The time is held by “{title(holder)}” ({holder.proposed_by}){because}."
     if is_movable(action):
         return _again(action, holder.id, "held_slot", why, inputs=inputs)
     return ask(action, holder, "slot", "held_slot", why, OPTIONS, inputs=inputs)
 
 
-def _wins(action: ActionRecord, holder: ActionRecord, inputs: dict[str, Any]) -> Ruling:
-    why = f"“{title(action)}” ({action.proposed_by}) comes before “{title(holder)}” ({holder.proposed_by}) here."
+def _wins(action: ActionRecord, holder: ActionRecord, because: str, inputs: dict[str, Any]) -> Ruling:
+    names = [f"“{title(a)}” ({a.proposed_by})" for a in (action, holder)]
+    why = f"{names[0]} comes before {names[1]}{because}."
     movable = is_movable(holder)
     return Ruling(
         kind="slot",
