@@ -19,7 +19,7 @@ from brody_agents.arguments import TaskCreate
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context, stable_id
 from brody_agents.communication.payloads import Replan
 from brody_agents.context import Withdrawal
-from brody_agents.coordinator.conflicts.drafts import overtaken_drafts
+from brody_agents.coordinator.conflicts.drafts import OVERTAKEN, overtaken_drafts, renewed
 from brody_agents.coordinator.conflicts.order import RULES
 from brody_agents.coordinator.conflicts.ruling import Ruling, party, said
 from brody_agents.coordinator.conflicts.scene import Rule, Scene, is_real, scene_around, without_time
@@ -68,6 +68,9 @@ class ConflictResolver:
         if not proposals:
             return []
         scene = await self._scene(tx, proposals)
+        again = await renewed(tx, proposals, scene.keys)
+        if again != list(proposals):
+            proposals, scene = again, await self._scene(tx, again)
         new = []
         for proposal in proposals:
             if proposal.key in scene.keys:
@@ -243,7 +246,7 @@ def _repeated(proposal: ActionRecord, scene: Scene) -> None:
 
 
 def _moved_on(draft: ActionRecord, why: str) -> VerdictRecord:
-    rule = "answered_since" if why == ANSWERED else "newer_mail"
+    rule = "answered_since" if why == ANSWERED else OVERTAKEN
     otherwise = "You would have been asked about an answer to a mail that is not the last word any more."
     return said(draft, rule, "superseded", "thread", why, otherwise)
 

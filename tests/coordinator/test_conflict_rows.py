@@ -238,6 +238,20 @@ async def test_a_mail_that_comes_or_goes_later_cancels_a_waiting_draft(
     assert (await court.verdict(draft)).rule == rule
 
 
+async def test_a_draft_that_a_newer_mail_cancelled_may_be_proposed_again(court: Court) -> None:
+    """Once: its agent has read the newer mail by now. What the person has answered does not come again."""
+    await court.mail("m1")
+    draft = propose("mail.draft", DRAFT)
+    await court.settle(draft)
+    await court._insert(Run, _run("after", NINE + HOUR))
+    await court.mail("new", at=NINE + HOUR, run="after")
+    await moved(court, "new")
+    for _ in range(2):
+        await court.settle(propose("mail.draft", DRAFT))
+    again = [a for a in await court.actions.list("me") if a.redo_of == draft.id]
+    assert [a.state for a in again] == [WAITS]
+
+
 async def moved(court: Court, *mails: str) -> None:
     """Have mails come in."""
     async with court.ledger.write() as tx:
@@ -441,3 +455,12 @@ async def test_what_was_rejected_is_not_proposed_again(court: Court) -> None:
     redo = propose("mail.draft", DRAFT, redo_of=one.id)
     (waits,) = await court.settle(redo)
     assert (waits.state, waits.id != one.id) == (WAITS, True)
+
+
+async def test_an_edit_keeps_the_key_so_that_the_agents_own_words_do_not_come_again(court: Court) -> None:
+    draft = propose("mail.draft", DRAFT)
+    await court.settle(draft)
+    edited = propose("mail.draft", DRAFT | {"text": "Yes, gladly."})
+    assert edited.key == draft.key
+    (stands,) = await court.settle(edited)
+    assert stands.arguments["text"] == "Yes."

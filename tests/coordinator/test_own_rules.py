@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +49,14 @@ async def court() -> AsyncIterator[Court]:
 def names(rules: Any) -> list[str]:
     """Return what rules are called."""
     return [rule.__name__ for rule in rules]
+
+
+def test_the_page_names_every_rule_in_its_order() -> None:
+    """What the README says of a conflict, a rule does."""
+    page = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    rows = page[page.index("### Conflicts") :].split("\n## ")[0].splitlines()
+    named = [name for row in rows if row.startswith("| ") for name in re.findall(r"`(\w+)`", row.split("|")[3])]
+    assert named == names(RULES)
 
 
 def test_a_rule_has_its_place_before_or_after_another_or_is_the_last() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from brody_agents.action import CATALOGUE, ActionState, action_id, idempotency_key
 from brody_agents.coordinator.conflicts.ruling import PERSON, WAITING
 from brody_agents.coordinator.conflicts.threads import ANSWERED, NEWER, WRITES
 from brody_agents.ledger import actions
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Action, ActionClaim, Email, Run
+from brody_agents.ledger.tables import Action, ActionClaim, Email, Run, Verdict
 from brody_agents.ledger.vault import Vault
 
 _E = table(Email).c
+
+OVERTAKEN = "newer_mail"
+"""The rule of the verdict on a draft that a newer mail has cancelled."""
 
 
 async def overtaken_drafts(
@@ -42,6 +47,24 @@ async def overtaken_drafts(
             sent = any("sent" in (m.head or {}).get("flags", ()) for m in newer)
             found.append((draft, ANSWERED if sent else NEWER))
     return found
+
+
+async def renewed(
+    tx: AsyncConnection, proposals: Sequence[ActionRecord], keys: dict[str, tuple[str, ActionState]]
+) -> list[ActionRecord]:
+    """Return the proposals, those of drafts that a newer mail cancelled as wanted repeats: the agent has read it now."""
+    drafts = {keys[p.key][0] for p in proposals if p.kind in WRITES and p.key in keys}
+    v = table(Verdict).c
+    query = select(v.action_id).where(v.action_id.in_(drafts), v.rule == OVERTAKEN)
+    cancelled = set((await tx.execute(query)).scalars()) if drafts else set()
+    return [_repeat(p, keys[p.key][0]) if keys.get(p.key, ("",))[0] in cancelled else p for p in proposals]
+
+
+def _repeat(proposal: ActionRecord, of: str) -> ActionRecord:
+    kind = CATALOGUE[proposal.kind]
+    target = kind.target(kind.model.model_validate(proposal.arguments))
+    key = idempotency_key(proposal.user_id, proposal.kind, target, proposal.cause, of)
+    return replace(proposal, id=action_id(key), key=key, redo_of=of)
 
 
 async def _waiting(tx: AsyncConnection, vault: Vault, user_id: str) -> Sequence[ActionRecord]:
