@@ -57,7 +57,7 @@ class Registry:
 
     def add(self, agent: BrodyAgent) -> None:
         """Add an agent and the payloads that it handles; raise ``ConfigurationError`` for a name that is taken."""
-        if agent.name in (BROADCAST, COORDINATOR):
+        if agent.name in (BROADCAST, COORDINATOR, "user"):  # "user" proposes what the person asks for
             raise ConfigurationError(f"No agent can be called {agent.name!r}.", "Give it another name.")
         if self.agents.get(agent.name, agent) is not agent:
             raise ConfigurationError(f"Two agents are called {agent.name!r}.", "Give one of them another name.")

@@ -171,6 +171,7 @@ class ConflictResolver:
                 scene.give_way(ruling)
             if ruling.replan:
                 loser = scene.actions[ruling.other] if ruling.supersedes else action
+                scene.released.add(loser.id)
                 scene.messages.append(replan_message(loser, ruling))
 
     # -- reading and writing --------------------------------------------------------------------------

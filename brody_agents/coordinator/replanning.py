@@ -28,7 +28,7 @@ from brody_agents.ledger import actions, messages
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Action, Task
+from brody_agents.ledger.tables import Action, Task, Verdict
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 
@@ -57,15 +57,20 @@ class Replanner:
 
     async def plan(self, message: Replan, ctx: Context) -> None:
         """Plan an action again, and have the answer written with the turn."""
-        action = await self._waiting(ctx.user_id, message.action_id)
+        action = await self._wanted_again(ctx.user_id, message)
         if action is None:
-            return  # it was decided upon meanwhile
+            return
         answer = await (self._read_again(action) if message.reason == "stale" else self._placed(action, message, ctx))
         ctx.outcome.writes.append(lambda tx: self._write(tx, message, ctx.user_id, answer))
 
-    async def _waiting(self, user_id: str, action_id: str) -> ActionRecord | None:
+    async def _wanted_again(self, user_id: str, message: Replan) -> ActionRecord | None:
+        """Return the action, unless it was decided upon meanwhile, or no verdict has it planned again."""
+        v = table(Verdict).c
+        asked = (v.action_id == message.action_id, v.verdict == "replan", v.kind == message.reason)
         async with self._ledger.read() as tx:
-            return await self._still(tx, user_id, action_id)
+            if (await tx.execute(select(v.id).where(*asked).limit(1))).first() is None:
+                return None
+            return await self._still(tx, user_id, message.action_id)
 
     async def _still(self, tx: AsyncConnection, user_id: str, action_id: str) -> ActionRecord | None:
         a = table(Action).c

@@ -101,6 +101,18 @@ async def test_what_is_being_placed_again_is_in_nobodys_way(court: Court, at_onc
     assert await court.actions.verdicts(after.id) == []
 
 
+async def test_what_was_only_observed_loses_its_time_when_it_counts(court: Court) -> None:
+    """Not before: a dry run plans nothing again."""
+    keeps = propose("calendar.create", EVENT, cause="1", autonomy="observe")
+    yields = propose("calendar.create", BLOCK, cause="2", autonomy="observe")
+    await court.settle(keeps, yields)
+    assert (set(await court.held()), await court.replans()) == ({keeps.id, yields.id}, 0)
+    async with court.ledger.write() as tx:
+        await court.resolver.promote(tx, "me")
+    assert (set(await court.held()), await court.replans()) == ({keeps.id}, 1)
+    assert (await court.actions.show(yields.id)).state is WAITS
+
+
 async def test_what_was_decided_upon_keeps_its_slot_from_whoever_comes(court: Court) -> None:
     approved = propose("calendar.create", BLOCK, cause="1")
     await court.settle(approved)
@@ -218,7 +230,7 @@ async def test_a_draft_to_an_older_mail_gives_way_to_one_to_a_newer(court: Court
     assert (await court.verdict(older)).why == "one_agent answers a newer mail of this thread."
 
 
-@pytest.mark.parametrize(("flags", "rule"), [((), "newer_mail"), (("sent",), "answered_since")])
+@pytest.mark.parametrize(("flags", "rule"), [((), "newer_mail_since"), (("sent",), "answered_since")])
 async def test_a_mail_that_comes_or_goes_later_cancels_a_waiting_draft(
     court: Court, flags: tuple[str, ...], rule: str
 ) -> None:
@@ -236,6 +248,15 @@ async def test_a_mail_that_comes_or_goes_later_cancels_a_waiting_draft(
     await moved(court, "new")
     assert (await court.actions.show(draft.id)).state is DROPPED
     assert (await court.verdict(draft)).rule == rule
+
+
+async def test_what_took_the_place_of_a_draft_is_known_when_it_comes_again(court: Court) -> None:
+    """Whatever became of it: only what a newer mail has cancelled is proposed again."""
+    old, new = propose("mail.draft", DRAFT, cause="1"), propose("mail.draft", DRAFT | {"email_id": "m2"}, cause="2")
+    await court.settle(old, new)
+    await court.decide(new, ActionState.SUPERSEDED)
+    await court.settle(new, old)
+    assert len(await court.actions.list("me")) == 2
 
 
 async def test_a_draft_that_a_newer_mail_cancelled_may_be_proposed_again(court: Court) -> None:

@@ -18,7 +18,7 @@ import pytest
 from brody_agents import AgentMessage, Brody, BrodyAgent, Context, handles
 from brody_agents.action import ActionState
 from brody_agents.communication.message_protocol import new_context
-from brody_agents.communication.payloads import Notification
+from brody_agents.communication.payloads import Notification, Replan
 from brody_agents.coordinator.conflicts.placing import Wanted, place
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.tables import Task
@@ -267,6 +267,18 @@ async def test_what_was_decided_meanwhile_is_not_planned_again(office: Office, s
     await office.brody.drain()
     assert (await office.brody.actions.show(block.id)).state is ActionState.REJECTED
     assert len(await office.brody.actions.list("me")) == 2
+
+
+async def test_nobody_has_planned_again_what_no_verdict_does(office: Office, solver: Any) -> None:
+    """A message alone moves nothing: neither what is held, nor what cannot be moved."""
+    block = propose("calendar.create", _block(), cause="1")
+    await office.court.settle(block)
+    payload = Replan(action_id=block.id, reason="slot")
+    await office.brody.send(
+        AgentMessage(sender="x", recipient="coordinator", payload=payload, context=new_context("me"))
+    )
+    await office.brody.drain()
+    assert [a.id for a in await office.brody.actions.list("me")] == [block.id]
 
 
 def _noise() -> AgentMessage:

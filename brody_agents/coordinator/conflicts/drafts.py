@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import CATALOGUE, ActionState, action_id, idempotency_key
+from brody_agents.action import CATALOGUE, ActionState, idempotency_key
+from brody_agents.action import action_id as id_of
 from brody_agents.coordinator.conflicts.ruling import PERSON, WAITING
 from brody_agents.coordinator.conflicts.threads import ANSWERED, NEWER, WRITES
 from brody_agents.ledger import actions
@@ -20,7 +21,7 @@ from brody_agents.ledger.vault import Vault
 
 _E = table(Email).c
 
-OVERTAKEN = "newer_mail"
+OVERTAKEN = "newer_mail_since"
 """The rule of the verdict on a draft that a newer mail has cancelled."""
 
 
@@ -52,8 +53,9 @@ async def overtaken_drafts(
 async def renewed(
     tx: AsyncConnection, proposals: Sequence[ActionRecord], keys: dict[str, tuple[str, ActionState]]
 ) -> list[ActionRecord]:
-    """Return the proposals, those of drafts that a newer mail cancelled as wanted repeats: the agent has read it now."""
-    drafts = {keys[p.key][0] for p in proposals if p.kind in WRITES and p.key in keys}
+    """Return the proposals; a draft that a newer mail cancelled is a wanted repeat: its agent has read that mail."""
+    known = {p.id: keys[p.key] for p in proposals if p.kind in WRITES and p.key in keys}
+    drafts = {action_id for action_id, state in known.values() if state is ActionState.SUPERSEDED}
     v = table(Verdict).c
     query = select(v.action_id).where(v.action_id.in_(drafts), v.rule == OVERTAKEN)
     cancelled = set((await tx.execute(query)).scalars()) if drafts else set()
@@ -64,7 +66,7 @@ def _repeat(proposal: ActionRecord, of: str) -> ActionRecord:
     kind = CATALOGUE[proposal.kind]
     target = kind.target(kind.model.model_validate(proposal.arguments))
     key = idempotency_key(proposal.user_id, proposal.kind, target, proposal.cause, of)
-    return replace(proposal, id=action_id(key), key=key, redo_of=of)
+    return replace(proposal, id=id_of(key), key=key, redo_of=of)
 
 
 async def _waiting(tx: AsyncConnection, vault: Vault, user_id: str) -> Sequence[ActionRecord]:
