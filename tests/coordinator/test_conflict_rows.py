@@ -196,6 +196,19 @@ async def test_an_agent_does_not_write_beside_the_person(court: Court, at_once: 
     assert (await court.verdict(agents)).rule == "own_words"
 
 
+async def test_a_draft_that_the_person_has_edited_stays(court: Court) -> None:
+    """Neither another agent's draft nor a newer mail takes its place: its words are the person's."""
+    await court.mail("m1")
+    edited = propose("mail.draft", DRAFT, provenance={"": {"origin": "user"}})
+    agents = propose("mail.draft", DRAFT | {"email_id": "m2"}, cause="2")
+    stands, dropped = await court.settle(edited, agents)
+    await court._insert(Run, _run("after", NINE + HOUR))
+    await court.mail("new", at=NINE + HOUR, run="after")
+    await moved(court, "new")
+    assert (stands.state, dropped.state) == (WAITS, DROPPED)
+    assert (await court.actions.show(edited.id)).state is WAITS
+
+
 @pytest.mark.parametrize(
     ("flag", "rule", "said"),
     [

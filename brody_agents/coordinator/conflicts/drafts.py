@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import CATALOGUE, ActionState, idempotency_key
 from brody_agents.action import action_id as id_of
-from brody_agents.coordinator.conflicts.ruling import PERSON, WAITING
+from brody_agents.coordinator.conflicts.ruling import WAITING, is_persons
 from brody_agents.coordinator.conflicts.threads import ANSWERED, NEWER, WRITES
 from brody_agents.ledger import actions
 from brody_agents.ledger.actions import ActionRecord
@@ -72,8 +72,9 @@ def _repeat(proposal: ActionRecord, of: str) -> ActionRecord:
 async def _waiting(tx: AsyncConnection, vault: Vault, user_id: str) -> Sequence[ActionRecord]:
     a, c = table(Action).c, table(ActionClaim).c
     claimed = select(c.action_id).where(c.resource.contains("/thread/", autoescape=True))
-    mine = (a.user_id == user_id, a.kind.in_(sorted(WRITES)), a.state.in_(sorted(WAITING)), a.proposed_by != PERSON)
-    return await actions.load(tx, vault, *mine, a.id.in_(claimed))
+    mine = (a.user_id == user_id, a.kind.in_(sorted(WRITES)), a.state.in_(sorted(WAITING)))
+    waiting = await actions.load(tx, vault, *mine, a.id.in_(claimed))
+    return [draft for draft in waiting if not is_persons(draft)]
 
 
 async def _mails(tx: AsyncConnection, user_id: str, *conditions: Any) -> list[Any]:

@@ -122,6 +122,11 @@ def authority(action: ActionRecord) -> int:
     return {Origin.USER.value: 2, Origin.SELF.value: 1}.get(str(origin), 0)
 
 
+def is_persons(action: ActionRecord) -> bool:
+    """Say whether an action is in the person's words: asked for, edited, or made from nothing else."""
+    return authority(action) >= 2
+
+
 AUTHORITIES = ("a suggestion", "what was learned", "your rule", "your own word")
 """What the ranks of ``authority`` are called."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brody_agents.action import ActionState
-from brody_agents.coordinator.conflicts.ruling import PERSON, Ruling, drop, resource_of, supersede
+from brody_agents.coordinator.conflicts.ruling import Ruling, drop, is_persons, resource_of, supersede
 from brody_agents.coordinator.conflicts.scene import Scene
 from brody_agents.coordinator.conflicts.world import Mail
 from brody_agents.ledger.actions import ActionRecord
@@ -19,11 +19,11 @@ def own_words(action: ActionRecord, scene: Scene) -> Ruling | None:
     """Have an agent's draft give way to what the person writes, has begun to write, or has written since."""
     if action.kind not in WRITES:
         return None
-    if action.proposed_by == PERSON:
-        drafts = [other for other in scene.clashing(action) if other.proposed_by != PERSON]
+    if is_persons(action):
+        drafts = [other for other in scene.clashing(action) if not is_persons(other)]
         return supersede(action, drafts[0], "own_words", "You write in this thread yourself.") if drafts else None
     for other in scene.clashing(action):
-        if other.proposed_by == PERSON:
+        if is_persons(other):
             return _give_way(action, other.id, "own_words", "You write in this thread yourself.")
     for mail in scene.world.thread(action):
         if "draft" in mail.flags:
