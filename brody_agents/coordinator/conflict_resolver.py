@@ -101,11 +101,7 @@ class ConflictResolver:
         scene.actions.pop(action.id, None)
         for other in others:
             settled, rulings = self._ruled(other, scene)
-            if (
-                other.key in scene.keys
-                or settled.state.final
-                or (rulings and rulings[-1].replan and not rulings[-1].supersedes)
-            ):
+            if other.key in scene.keys or settled.state.final or _lost(rulings):
                 return None
             self._take(settled, rulings, scene)
         scene.moved[action.id] = action.moved(ActionState.SUPERSEDED, verdict.why)
@@ -197,6 +193,11 @@ class ConflictResolver:
         claims = tuple(kind.claims(action.user_id, kind.model.model_validate(action.arguments)))
         judgement = self.judge_again(action)
         return action.moved(judgement.state, judgement.reason, claims=claims)
+
+
+def _lost(rulings: Sequence[Ruling]) -> bool:
+    """Say whether what was placed would have to be planned again."""
+    return bool(rulings) and rulings[-1].replan is not None and not rulings[-1].supersedes
 
 
 def _ended(proposal: ActionRecord, ruling: Ruling) -> ActionRecord:
