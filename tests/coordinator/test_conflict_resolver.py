@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
@@ -24,21 +24,6 @@ HOUR = timedelta(hours=1)
 EVENT = {"account": "cal", "title": "Lunch", "start": NINE, "end": NINE + HOUR}
 ANSWER = {"account": "cal", "uid": "u1", "title": "Review", "start": NINE, "end": NINE + HOUR}
 DRAFT = {"to": ["ann@b.example"], "subject": "Re: plan", "text": "Yes.", "thread_id": "t1", "email_id": "m1"}
-
-
-@pytest.fixture
-async def court() -> AsyncIterator[Court]:
-    """Give a court in memory."""
-    ledger = await Ledger.open(None)
-    await ledger.ensure_users({"me", "ada"})
-    yield Court(ledger)
-    await ledger.close()
-
-
-@pytest.fixture(params=[True, False], ids=["in one turn", "one after the other"])
-def at_once(request: pytest.FixtureRequest) -> bool:
-    """Say whether proposals come in the same turn."""
-    return bool(request.param)
 
 
 def test_the_rules_are_these_in_this_order() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +19,6 @@ from brody_agents.coordinator.conflicts.order import RULES, OwnRule, installed_r
 from brody_agents.coordinator.conflicts.ruling import Ruling, ask
 from brody_agents.coordinator.conflicts.scene import Scene
 from brody_agents.ledger.actions import ActionRecord
-from brody_agents.ledger.ledger import Ledger
 from brody_agents.settings import Settings
 from tests.coordinator.court import Court, propose
 
@@ -35,15 +33,6 @@ def quiet_sundays(action: ActionRecord, scene: Scene) -> Ruling | None:
 def broken(action: ActionRecord, scene: Scene) -> Ruling | None:
     """Be of no use."""
     raise RuntimeError("no")
-
-
-@pytest.fixture
-async def court() -> AsyncIterator[Court]:
-    """Give a court in memory."""
-    ledger = await Ledger.open(None)
-    await ledger.ensure_users({"me"})
-    yield Court(ledger)
-    await ledger.close()
 
 
 def names(rules: Any) -> list[str]:

@@ -235,7 +235,7 @@ async def test_a_block_is_split_where_its_task_is_due_in_the_middle(office: Offi
 async def test_what_was_made_on_a_stale_read_is_made_on_what_is_there_now(office: Office) -> None:
     """And done, in one turn more."""
     await office.court.task("k1", version=3)
-    stale = propose("task.update", {"task_id": "k1", "version": 2, "priority": "high"})
+    stale = propose("task.update", {"task_id": "k1", "version": 2, "status": "in_progress"})
     await office.brody.send(_noise())
     await office.court.settle(stale)
     await office.brody.drain()
@@ -246,7 +246,7 @@ async def test_what_was_made_on_a_stale_read_is_made_on_what_is_there_now(office
 
 async def test_what_is_not_there_any_more_is_asked(office: Office) -> None:
     await office.court.task("k1", version=3)
-    stale = propose("task.update", {"task_id": "k1", "version": 2, "priority": "high"})
+    stale = propose("task.update", {"task_id": "k1", "version": 2, "status": "in_progress"})
     await office.court.settle(stale)
     await office.court.change(Task, "k1", removed=True)
     await office.brody.send(_noise())

@@ -8,8 +8,11 @@ from brody_agents.coordinator.conflicts.scene import Scene
 from brody_agents.coordinator.conflicts.world import ITEMS
 from brody_agents.ledger.actions import ActionRecord
 
-REBASED = frozenset({"task.update", "task.complete", "file.append", "calendar.update"})
-"""The kinds that mean the same on a newer version: they change what they name, whatever else is there."""
+REBASED = frozenset({"task.complete", "file.append"})
+"""The kinds that mean the same on a newer version: they overwrite nothing of it."""
+
+_OVERWRITES = frozenset({"title", "priority", "due"})
+"""What a ``task.update`` may overwrite; one that only adds, or sets the status, means the same on a newer version."""
 
 _OPTIONS = ("Do it to what is there now", "Look at it again first", "Leave it")
 
@@ -21,7 +24,7 @@ def stale_read(action: ActionRecord, scene: Scene) -> Ruling | None:
     if read is None or now is None or now == str(read):
         return None
     why, inputs = "What it is about has changed since it was read.", {"read": str(read), "now": now}
-    if action.kind not in REBASED:
+    if not _means_the_same(action):
         return ask(action, item, "stale", "stale_read", why, _OPTIONS, inputs=inputs)
     return Ruling(
         kind="stale",
@@ -35,6 +38,12 @@ def stale_read(action: ActionRecord, scene: Scene) -> Ruling | None:
         replan="stale",
         inputs=inputs,
     )
+
+
+def _means_the_same(action: ActionRecord) -> bool:
+    """Say whether an action can be made on a newer version; what was changed there outranks an older plan."""
+    adds_only = action.kind == "task.update" and not _OVERWRITES & action.arguments.keys()
+    return action.kind in REBASED or adds_only
 
 
 def item_of(action: ActionRecord) -> str:
