@@ -191,6 +191,12 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     for v in verdicts:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []
+        rows += (
+            [("looked at", "; ".join(f"{name}: {_shown(value)}" for name, value in v.inputs.items()))]
+            if v.inputs
+            else []
+        )
+        rows += [("between", "; ".join(f"{p.get('title', '')} ({p.get('by', '')})" for p in v.parties))]
     _print_table(("", ""), rows)
 
 

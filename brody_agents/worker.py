@@ -20,6 +20,7 @@ from brody_agents.communication.message_protocol import AgentMessage, decode, st
 from brody_agents.compute import Pool
 from brody_agents.context import Context
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.conflicts.order import installed_rules
 from brody_agents.coordinator.coordinator import POLL, Coordinator
 from brody_agents.coordinator.executor import Executor
 from brody_agents.coordinator.intake import Intake
@@ -66,9 +67,11 @@ class Worker:
         self._exit.push_async_callback(bus.close)
         self.shared = SharedValues(self._ledger, bus)
         self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
-        own = CoordinatorAgent(self._ledger, self._write_brief)
+        rules, broken = installed_rules()
+        self._registry.failures += [failure for failure in broken if failure not in self._registry.failures]
+        resolver = ConflictResolver(self._ledger.vault, rules, zone_of=lambda run_id: self._book.clock(run_id)[1])
+        own = CoordinatorAgent(self._ledger, self._write_brief, resolver)
         self._registry.agents[own.name] = own
-        resolver = ConflictResolver(self._ledger.vault)
         cards = Cards(self._ledger, timedelta(days=self._settings.approval_days))
         self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look))
         self._coordinator = Coordinator(

@@ -147,6 +147,16 @@ class ConflictFound(Payload, message_type="conflict_found", needs_listener=False
     options: list[Short] = []
 
 
+class Replan(Payload, message_type="replan"):
+    """Ask the coordinator to plan an action again: outside of any transaction, and checked again when it is done."""
+
+    action_id: Identifier
+    reason: Literal["slot", "due_vs_block", "stale"]
+    attempt: StrictInt = 1
+    before: Time | None = None
+    """It has to end by then."""
+
+
 # -- files -------------------------------------------------------------------------------------------
 
 
@@ -266,6 +276,7 @@ BUILT_IN: tuple[type[Payload], ...] = (
     MeetingScheduled,
     ReviewDay,
     ConflictFound,
+    Replan,
     DocumentReceived,
     FindDocuments,
     DocumentsFound,

@@ -24,7 +24,8 @@ from brody_agents.ledger.tables import Action, Verdict
 from brody_agents.ledger.vault import Vault
 
 if TYPE_CHECKING:
-    from brody_agents.coordinator.conflict_resolver import Ruling, Scene
+    from brody_agents.coordinator.conflicts.ruling import Ruling
+    from brody_agents.coordinator.conflicts.scene import Scene
 
 ANSWER = "calendar.respond"
 OUTWEIGHED, SAME_ANSWER = "outweighed", "same_answer"
@@ -100,7 +101,7 @@ def _joins(tie: Ruling, ally: ActionRecord) -> Ruling:
 
 
 def _stands(tie: Ruling, action: ActionRecord, other: ActionRecord, why: str, otherwise: str = "") -> Ruling:
-    return _settled(tie, why, otherwise, state=action.state, other=other.id, supersedes=True)
+    return _settled(tie, why, otherwise, state=ActionState.SUPERSEDED, other=other.id, supersedes=True)
 
 
 def _gives_way(tie: Ruling, other: ActionRecord, why: str, otherwise: str = "") -> Ruling:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
@@ -77,6 +77,8 @@ class VerdictRecord:
     """What would have happened without the rule."""
     options: list[str]
     created_at: datetime
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """What the rule looked at."""
 
 
 def task_of(action_id: str) -> str:
@@ -108,6 +110,34 @@ async def held(tx: AsyncConnection, resources: Collection[str]) -> list[tuple[st
     query = select(*columns).join(table(Action), _A.id == _C.action_id).where(_C.resource.in_(resources))
     rows = await tx.execute(query.order_by(_A.seq, _C.position))
     return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
+
+
+async def held_near(tx: AsyncConnection, claims: Collection[Claim]) -> list[tuple[str, Claim]]:
+    """Return the claims that open actions hold on the resources of these; intervals only around those wanted."""
+    if not claims:
+        return []
+    starts = [c.start for c in claims if c.mode == "interval"]
+    ends = [c.end for c in claims if c.mode == "interval"]
+    near: list[Any] = [_C.resource.in_({c.resource for c in claims})]
+    if starts and None not in starts and None not in ends and not _mixed(claims):
+        around = (_C.start < max(e for e in ends if e)) & (_C.end > min(s for s in starts if s))
+        near.append(or_(_C.mode != "interval", _C.start.is_(None), _C.end.is_(None), around))
+    columns = (_C.action_id, _C.resource, _C.mode, _C.start, _C.end)
+    query = select(*columns).join(table(Action), _A.id == _C.action_id).where(*near)
+    rows = await tx.execute(query.order_by(_A.seq, _C.position))
+    return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
+
+
+def _mixed(claims: Collection[Claim]) -> bool:
+    """Say whether a resource is claimed both for an interval and as a whole."""
+    intervals = {c.resource for c in claims if c.mode == "interval"}
+    return any(c.mode != "interval" and c.resource in intervals for c in claims)
+
+
+async def release_time(tx: AsyncConnection, ids: Collection[str]) -> None:
+    """Have actions let go of the intervals that they claim; the rest they keep."""
+    if ids:
+        await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(ids), _C.mode == "interval"))
 
 
 async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord]) -> None:
@@ -180,7 +210,7 @@ async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[
 
 
 _VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
-_VERDICT_DETAIL = ("parties", "why", "otherwise", "options")
+_VERDICT_DETAIL = ("parties", "why", "otherwise", "options", "inputs")
 
 
 def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Table, select
+from sqlalchemy import Insert, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -56,3 +56,14 @@ def upsert(tx: AsyncConnection, model: type[SQLModel], keep: frozenset[str] = fr
     others = {c.name: statement.excluded[c.name] for c in table(model).columns if c.name not in {*keys, *keep}}
     replaced: Insert = statement.on_conflict_do_update(index_elements=keys, set_=others)
     return replaced
+
+
+async def serialise(tx: AsyncConnection, accounts: Collection[str]) -> None:
+    """Let one transaction at a time settle what belongs to these accounts, until it ends.
+
+    PostgreSQL: a transaction-level advisory lock an account, in sorted order, so that no two wait for each other.
+    SQLite has nothing to do: a write transaction begins with ``BEGIN IMMEDIATE`` and is alone.
+    """
+    if tx.dialect.name == "postgresql":
+        for account in sorted(set(accounts)):
+            await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(account, 0))))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from brody_agents.communication.bus.embedded import socket_of
+from brody_agents.ledger.ledger import Ledger
 from brody_agents.settings import Settings
 from tests.conftest import BUSES
+from tests.coordinator.court import Court
 from tests.coordinator.kit import Place, Server
 
 
@@ -40,3 +43,18 @@ def served(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Pl
 def quick(home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
     """Return a new home on the in-memory bus."""
     return _place("memory", home, settings, request)
+
+
+@pytest.fixture
+async def court() -> AsyncIterator[Court]:
+    """Give a court in memory."""
+    ledger = await Ledger.open(None)
+    await ledger.ensure_users({"me", "ada"})
+    yield Court(ledger)
+    await ledger.close()
+
+
+@pytest.fixture(params=[True, False], ids=["in one turn", "one after the other"])
+def at_once(request: pytest.FixtureRequest) -> bool:
+    """Say whether proposals come in the same turn."""
+    return bool(request.param)

@@ -21,8 +21,9 @@ from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.track_records import Answer
 from brody_agents.settings import Settings
+from tests.coordinator.court import NINE, Court, propose
 from tests.coordinator.kit import Note, note
-from tests.coordinator.test_conflict_resolver import ANSWER, NINE, Court, propose
+from tests.coordinator.test_conflict_resolver import ANSWER
 
 WAITS, DROPPED, MERGED = ActionState.AWAITING_APPROVAL, ActionState.SUPERSEDED, ActionState.MERGED
 
