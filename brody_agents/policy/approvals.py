@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState
@@ -37,6 +37,8 @@ SWEEP = 5.0
 BATCH = 256
 _P, _A = table(Approval).c, table(Action).c
 _OF_ITS_ACTION = _P.action_id == _A.id
+_IS_OPEN = _P.state == literal_column("'open'")
+"""Written out, since SQLite uses the index of open cards only for a value that it can read."""
 Found = list[Card]
 Words = list[str]
 
@@ -263,4 +265,4 @@ def _moved_on() -> Any:
 
 def _bare() -> Any:
     """Choose the actions that wait without a card: an older home's, or those that begin to wait some other way."""
-    return (_A.state == ActionState.AWAITING_APPROVAL) & ~exists().where(_OF_ITS_ACTION, _P.state == OPEN)
+    return (_A.state == ActionState.AWAITING_APPROVAL) & ~exists().where(_OF_ITS_ACTION, _IS_OPEN)
