@@ -35,6 +35,8 @@ from brody_agents.policy.cards import OPEN, Card, Cards, digest_of
 SWEEP = 5.0
 """Seconds between the worker's looks for cards that are over."""
 BATCH = 256
+ROUNDS = 64
+"""Batches of one sweep at most, so that none goes on for ever; the next one continues."""
 _P, _A = table(Approval).c, table(Action).c
 _OF_ITS_ACTION = _P.action_id == _A.id
 _IS_OPEN = _P.state == literal_column("'open'")
@@ -185,7 +187,9 @@ class Approvals:
 
     async def sweep(self) -> None:
         """Expire what is over, close the cards of actions that have moved on, make those that are missing."""
-        while await self._wants_sweep():
+        for _ in range(ROUNDS):
+            if not await self._wants_sweep():
+                return
             async with self._ledger.write() as tx:
                 await self._sweep(tx)
 
