@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState
@@ -35,8 +35,12 @@ from brody_agents.policy.cards import OPEN, Card, Cards, digest_of
 SWEEP = 5.0
 """Seconds between the worker's looks for cards that are over."""
 BATCH = 256
+ROUNDS = 64
+"""Batches of one sweep at most, so that none goes on for ever; the next one continues."""
 _P, _A = table(Approval).c, table(Action).c
 _OF_ITS_ACTION = _P.action_id == _A.id
+_IS_OPEN = _P.state == literal_column("'open'")
+"""Written out, since SQLite uses the index of open cards only for a value that it can read."""
 Found = list[Card]
 Words = list[str]
 
@@ -185,7 +189,9 @@ class Approvals:
 
     async def sweep(self) -> None:
         """Expire what is over, close the cards of actions that have moved on, make those that are missing."""
-        while await self._wants_sweep():
+        for _ in range(ROUNDS):
+            if not await self._wants_sweep():
+                return
             async with self._ledger.write() as tx:
                 await self._sweep(tx)
 
@@ -271,4 +277,4 @@ def _moved_on() -> Any:
 
 def _bare() -> Any:
     """Choose the actions that wait without a card: an older home's, or those that begin to wait some other way."""
-    return (_A.state == ActionState.AWAITING_APPROVAL) & ~exists().where(_OF_ITS_ACTION, _P.state == OPEN)
+    return (_A.state == ActionState.AWAITING_APPROVAL) & ~exists().where(_OF_ITS_ACTION, _IS_OPEN)
