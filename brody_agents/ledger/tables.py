@@ -317,6 +317,8 @@ class Action(Row, table=True):
     confidence: float = 1.0
     provenance: dict[str, Any] | None = _json()
     result: SealedBytes | None = _sealed()
+    intent: SealedBytes | None = _sealed()
+    not_before: datetime | None = _time()
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = Field(default=None, index=True)
