@@ -299,7 +299,7 @@ class Brody:
         ledger = self.ledger
         async with self._starting:
             if self._worker is None:
-                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings)
+                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings, self._accounts)
                 self._exit.push_async_callback(worker.stop)
                 try:
                     await worker.start()

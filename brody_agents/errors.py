@@ -196,6 +196,26 @@ class ProviderError(Terminal):
     code = "provider"
 
 
+class NoTransport(ProviderError):
+    """The mail account can store mail but has nothing to send it with."""
+
+    code = "no_transport"
+    remedy = "Add an outgoing transport (smtp:) to the account."
+
+
+class CannotShare(ProviderError):
+    """The account knows no sharing."""
+
+    code = "cannot_share"
+    remedy = "Share the folder by the means of its system."
+
+
+class LabelNotSupported(ProviderError):
+    """The account has no such label and can make none."""
+
+    code = "label_not_supported"
+
+
 class ProviderUnavailable(Retryable):
     """An account cannot be reached, or is locked, just now."""
 

@@ -19,6 +19,8 @@ from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import AgentMessage, decode, stable_id
 from brody_agents.compute import Pool
 from brody_agents.context import Context
+from brody_agents.coordinator.account_effects.base import AccountSource
+from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.conflicts.order import installed_rules
 from brody_agents.coordinator.coordinator import POLL, Coordinator
@@ -50,8 +52,17 @@ _LOOK = 0.1
 class Worker:
     """Work off a ledger's messages and actions; there is one for a home at a time."""
 
-    def __init__(self, home: Path | None, ledger: Ledger, registry: Registry, pool: Pool, settings: Settings) -> None:
+    def __init__(
+        self,
+        home: Path | None,
+        ledger: Ledger,
+        registry: Registry,
+        pool: Pool,
+        settings: Settings,
+        accounts: AccountSource,
+    ) -> None:
         self._home, self._ledger, self._registry = home, ledger, registry
+        self._accounts = accounts
         self._pool, self._settings = pool, settings
         self._exit = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,15 +94,17 @@ class Worker:
             runs=self._book,
             cards=cards,
             make_context=self._context,
-            wake_executor=lambda: self._executor.wake(),
+            wake_executor=self.wake_executors,
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
+        publish = self._coordinator.outbox.publish
+        self._outside = AccountExecutor(self._ledger, self._registry, self._book, publish, self._accounts)
         self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
-        works = (self._coordinator.run(), self._executor.run(), self._sweeper.run())
+        works = (self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run())
         self._tasks = [self._task(work) for work in works]
 
     async def stop(self) -> None:
@@ -100,6 +113,7 @@ class Worker:
             self._coordinator.stop()
             self._executor.stop()
             self._sweeper.stop()
+            self._outside.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()
@@ -108,7 +122,12 @@ class Worker:
         """See at once what was written to the ledger beside the coordinator."""
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
+        self.wake_executors()
+
+    def wake_executors(self) -> None:
+        """Have approved actions looked for now."""
         self._executor.wake()
+        self._outside.wake()
 
     def check(self) -> None:
         """Raise what ended the work, if something did."""
@@ -164,7 +183,7 @@ class Worker:
         self._book.note(following.completed, closed=())
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
-        self._executor.wake()
+        self.wake_executors()
 
     async def finish(self, run: RunRecord, progress: Callable[[str, int, int | None], None]) -> None:
         """Wait until a run is complete."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
@@ -47,6 +47,10 @@ class ActionRecord:
     reason: str = ""
     """Why it stands where it stands, for a person."""
     result: dict[str, Any] | None = None
+    intent: dict[str, Any] | None = None
+    """What was read of the account before the effect was tried; whoever reconciles needs it."""
+    not_before: datetime | None = None
+    """Nothing is tried before this time."""
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = None
@@ -170,9 +174,15 @@ async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
 
 
 async def any_busy(tx: AsyncConnection) -> bool:
-    """Say whether any action is approved and not yet carried out."""
-    query = select(_A.id).where(_A.state.in_((ActionState.APPROVED, ActionState.EXECUTING))).limit(1)
+    """Say whether any action is due or under way; one that waits for its time is neither."""
+    due = _A.state.in_((ActionState.APPROVED, ActionState.EXECUTING)), is_due(datetime.now(UTC))
+    query = select(_A.id).where(*due).limit(1)
     return (await tx.execute(query)).first() is not None
+
+
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that an action's time has come."""
+    return or_(_A.not_before.is_(None), _A.not_before <= now)
 
 
 async def load(tx: AsyncConnection, vault: Vault, *conditions: Any, limit: int | None = None) -> list[ActionRecord]:
@@ -221,6 +231,8 @@ def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
         "why": vault.seal(a.user_id, a.why),
         "reason": vault.seal(a.user_id, a.reason),
         "result": None,
+        "intent": None,
+        "not_before": a.not_before,
     }
 
 
@@ -239,7 +251,7 @@ def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
     row.pop("seq")
     user_id = row["user_id"]
-    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result")}
+    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
     row["state"] = ActionState(row["state"])
     return ActionRecord(**row)
 

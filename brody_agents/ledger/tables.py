@@ -306,6 +306,8 @@ class Action(Row, table=True):
     confidence: float = 1.0
     provenance: dict[str, Any] | None = json_column()
     result: SealedBytes | None = sealed_column()
+    intent: SealedBytes | None = sealed_column()
+    not_before: datetime | None = time_column()
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = Field(default=None, index=True)

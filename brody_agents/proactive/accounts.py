@@ -65,6 +65,7 @@ class Accounts:
                 raise ConfigurationError(f"There is no domain {domain!r}.", f"Use: {', '.join(DOMAINS)}.")
         self._given["tasks"] = [s for s in self._given.get("tasks", []) if s != "ledger:"]
         self._opened: dict[str, Opened] = {}
+        self._written: dict[tuple[str, str], Provider[Any]] = {}
 
     async def open(self, ledger: Ledger, user_id: str, domains: Iterable[str]) -> Opened:
         """Return the accounts that were given, or those of the user's earlier runs if none were.
@@ -88,8 +89,30 @@ class Accounts:
             raise error
         return opened
 
+    async def provider(self, ledger: Ledger, user_id: str, domain: str, account: str) -> Provider[Any]:
+        """Return an account to write to: one that was given, or one of the user's earlier runs; by its key.
+
+        Raises ``ConfigurationError`` for any other: an action never opens what the person did not name.
+        """
+        if any(self._given.values()) and "" not in self._opened:
+            self._opened[""] = _opened(self._given)
+        for opened in (self._opened.get("", Opened()), self._opened.get(user_id, Opened())):
+            for provider in opened.of(domain):
+                if provider.account == account:
+                    return provider
+        if account not in (await _remembered(ledger, user_id)).get(domain, []):
+            what = f"{account or 'No account'} is none that you named for {domain}."
+            raise ConfigurationError(what, "Name the account in a run first.")
+        if (domain, account) not in self._written:
+            from brody_agents.integrations.sources import open_source
+
+            self._written[domain, account] = open_source(domain, account)
+        return self._written[domain, account]
+
     async def close(self) -> None:
         """Close what was opened."""
+        for provider in self._written.values():
+            await provider.close()
         for opened in self._opened.values():
             for provider in (p for providers in opened.providers.values() for p in providers):
                 await provider.close()

@@ -1,0 +1,11 @@
+"""Effects on accounts, a module a domain, each with how it is carried out and how it is reconciled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from brody_agents.coordinator.account_effects import files, mail
+from brody_agents.coordinator.account_effects.base import Effect
+
+EFFECTS: Mapping[str, Effect] = {**files.EFFECTS, **mail.EFFECTS}
+"""Every kind of action that is carried out on an account."""
