@@ -203,6 +203,13 @@ class NoTransport(ProviderError):
     remedy = "Add an outgoing transport (smtp:) to the account."
 
 
+class NoEffect(ProviderError):
+    """The kind of action is known and may be proposed and approved, but nothing carries it out."""
+
+    code = "no_effect"
+    remedy = "Do it yourself as the proposal says."
+
+
 class CannotShare(ProviderError):
     """The account knows no sharing."""
 

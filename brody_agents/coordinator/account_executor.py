@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brody_agents.action import CATALOGUE, ActionState
-from brody_agents.coordinator.account_effects import EFFECTS
+from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.executor import Executor, Publish
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BrodyError, NotFound, Retryable, Stale
+from brody_agents.errors import BrodyError, NoEffect, NotFound, Retryable, Stale
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
@@ -57,12 +57,12 @@ class AccountExecutor(Executor):
     async def recover(self) -> None:
         """Make ``unknown`` what is ``executing`` although nobody is at it."""
         async with self._ledger.write() as tx:
-            await attempts.orphan(tx, EFFECTS)
+            await attempts.orphan(tx, KINDS)
 
     async def carry_out(self) -> int:
         """Try what is due, one after the other, and return how many there were."""
         async with self._ledger.read() as tx:
-            found = await attempts.due(tx, self._ledger.vault, EFFECTS, AT_ONCE)
+            found = await attempts.due(tx, self._ledger.vault, KINDS, AT_ONCE)
         for action in found:
             if self._stopping:
                 break
@@ -150,6 +150,8 @@ class AccountExecutor(Executor):
 
     async def _job(self, action: ActionRecord) -> Job:
         """Find the account and the item; the intent, once written, says where the item lay."""
+        if action.kind not in EFFECTS:
+            raise NoEffect(f"Nothing here carries out {action.kind} yet.")
         arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
         effect, intent = EFFECTS[action.kind], action.intent or {}
         account, key, version = intent.get("account"), intent.get("key", ""), intent.get("version")

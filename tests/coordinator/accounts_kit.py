@@ -12,11 +12,9 @@ from brody_agents.integrations.files.local import Folder
 from brody_agents.integrations.mail.base import RawMail
 from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
-from brody_agents.ledger import actions, items
+from brody_agents.ledger import items
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.items import Owner
-from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Action
 from tests.coordinator.kit import until
 
 LETTER = (
@@ -75,10 +73,10 @@ class World:
 
 
 async def approve(brody: Brody, action_id: str) -> None:
-    """Let an action through that waits for the person."""
-    async with brody.ledger.write() as tx:
-        found = await actions.load(tx, brody.ledger.vault, table(Action).c.id == action_id)
-        await actions.move(tx, brody.ledger.vault, [found[0].moved(ActionState.APPROVED, "Approved.")])
+    """Answer the card of an action as the person does."""
+    (card,) = [card for card in await brody.approvals.list() if card.action_id == action_id]
+    decision = await brody.approvals.decide(card.id, "approve", digest=card.digest)
+    assert decision.action_state is ActionState.APPROVED
 
 
 async def carried_out(brody: Brody, action: AgentAction) -> ActionRecord:

@@ -75,6 +75,27 @@ async def test_without_a_transport_nothing_is_sent_and_it_says_what_is_missing(
     assert len(await world.mails()) == 1
 
 
+EVENT = {"start": "2026-03-02T09:00:00+00:00", "end": "2026-03-02T10:00:00+00:00", "title": "Planning"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("calendar.create", {"account": "ics:/nowhere", **EVENT}),
+        ("calendar.cancel", {"account": "ics:/nowhere", "event_id": "e"}),
+        ("chat.post", {"channel": "team", "text": "Hello"}),
+    ],
+)
+async def test_what_nothing_carries_out_yet_fails_and_says_so(
+    kind: str, arguments: dict[str, Any], brody: Brody, world: World
+) -> None:
+    """It does not stay approved, which would keep its run, and whoever waits for it, for ever."""
+    action = await carried_out(brody, AgentAction(kind=kind, arguments=arguments, cause="test"))
+    assert action.state is ActionState.FAILED
+    assert action.reason.startswith(f"Nothing here carries out {kind} yet.")
+    await brody.drain()
+
+
 async def test_a_label_is_put_on_and_taken_off(brody: Brody, world: World) -> None:
     assert (await do(brody, world, "mail.label", label="flagged")).state is ActionState.DONE
     assert "flagged" in (await world.mails())[0].flags
@@ -117,9 +138,13 @@ async def test_a_folder_cannot_share(brody: Brody, world: World) -> None:
     assert (action.state, "cannot share" in action.reason) == (ActionState.FAILED, True)
 
 
-async def test_a_file_that_changed_since_it_was_read_stays_as_it_is(brody: Brody, world: World) -> None:
-    action = await do(brody, world, "file.append", text="Two.\n", version="an older one")
-    assert (action.state, await world.texts()) == (ActionState.FAILED, {"notes.txt": NOTES})
+async def test_a_file_that_changed_since_it_was_read_stays_as_it_is(brody: Brody, world: World, tmp_path: Path) -> None:
+    _, file_id = await world.read_into(brody)
+    (file,) = (tmp_path / "files").iterdir()
+    file.write_text("Mine.\n")
+    arguments = {"account": world.files.account, "document_id": file_id, "text": "Two.\n"}
+    action = await carried_out(brody, AgentAction(kind="file.append", arguments=arguments, cause="test"))
+    assert (action.state, await world.texts()) == (ActionState.FAILED, {"notes.txt": b"Mine.\n"})
 
 
 async def test_an_account_that_was_never_named_is_not_opened(brody: Brody, world: World, tmp_path: Path) -> None:

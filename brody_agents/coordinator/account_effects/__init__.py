@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from brody_agents.action import CATALOGUE
+from brody_agents.coordinator import effects
 from brody_agents.coordinator.account_effects import files, mail
 from brody_agents.coordinator.account_effects.base import Effect
 
 EFFECTS: Mapping[str, Effect] = {**files.EFFECTS, **mail.EFFECTS}
 """Every kind of action that is carried out on an account."""
+
+KINDS = frozenset(CATALOGUE) - frozenset(effects.EFFECTS)
+"""Every kind of action that is not carried out in the ledger; one without an effect fails, and says so."""
