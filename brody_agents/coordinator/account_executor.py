@@ -17,7 +17,7 @@ from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.executor import Executor, Publish
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BrodyError, NoEffect, NotFound, Retryable, Stale
+from brody_agents.errors import BrodyError, NoEffect, NotFound, OutcomeUnknown, Retryable, Stale
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
@@ -108,8 +108,8 @@ class AccountExecutor(Executor):
         if error is None:
             return job.action.moved(ActionState.DONE, job.action.reason, result=effect.result())
         log.warning("effect failed", action=job.action.id, kind=job.action.kind, exc_info=error)
-        refused = isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, Retryable))
-        if refused:
+        perhaps = (OutcomeUnknown, Retryable)
+        if isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, perhaps)):
             return job.action.moved(ActionState.FAILED, str(error))
         return job.action.moved(ActionState.UNKNOWN, f"{_said(error)} {_UNKNOWN}")
 

@@ -16,6 +16,8 @@ from brody_agents import ActionState, AgentAction, Brody
 from brody_agents.coordinator.account_effects import EFFECTS
 from brody_agents.coordinator.account_effects.base import Done, Job, NotDone, Unclear
 from brody_agents.coordinator.account_executor import AccountExecutor
+from brody_agents.errors import OutcomeUnknown
+from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
@@ -145,6 +147,24 @@ async def test_a_file_that_changed_since_it_was_read_stays_as_it_is(brody: Brody
     arguments = {"account": world.files.account, "document_id": file_id, "text": "Two.\n"}
     action = await carried_out(brody, AgentAction(kind="file.append", arguments=arguments, cause="test"))
     assert (action.state, await world.texts()) == (ActionState.FAILED, {"notes.txt": b"Mine.\n"})
+
+
+async def test_what_may_have_happened_is_asked_about_and_not_taken_for_refused(
+    brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The draft is there, and the account could not say so: it is found, and not written again."""
+    append = Maildir.append
+
+    async def lost(account: Maildir, data: bytes, folder: str, flags: frozenset[str] = frozenset()) -> str:
+        await append(account, data, folder, flags)
+        raise OutcomeUnknown("The connection broke after the last byte.", "Nobody knows.")
+
+    mail_id, _ = await world.read_into(brody)
+    monkeypatch.setattr(Maildir, "append", lost)
+    arguments = {"account": world.mail.account, "email_id": mail_id, "to": ["ann@b.example"], "text": "Done."}
+    action = await carried_out(brody, AgentAction(kind="mail.draft", arguments=arguments, cause="test"))
+    assert (action.state, action.fence) == (ActionState.DONE, 1)
+    assert len([m for m in await world.mails() if m.folder == "Drafts"]) == 1
 
 
 async def test_an_account_that_was_never_named_is_not_opened(brody: Brody, world: World, tmp_path: Path) -> None:
