@@ -161,7 +161,13 @@ async def test_what_may_have_happened_is_asked_about_and_not_taken_for_refused(
 
     mail_id, _ = await world.read_into(brody)
     monkeypatch.setattr(Maildir, "append", lost)
-    arguments = {"account": world.mail.account, "email_id": mail_id, "to": ["ann@b.example"], "text": "Done."}
+    arguments = {
+        "account": world.mail.account,
+        "email_id": mail_id,
+        "to": ["ann@b.example"],
+        "subject": "Re",
+        "text": "Done.",
+    }
     action = await carried_out(brody, AgentAction(kind="mail.draft", arguments=arguments, cause="test"))
     assert (action.state, action.fence) == (ActionState.DONE, 1)
     assert len([m for m in await world.mails() if m.folder == "Drafts"]) == 1
