@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -42,21 +42,6 @@ async def learn(ledger: Ledger, **records: TrackRecord) -> None:
             for n, a in enumerate(answers):
                 earlier = replace(answer(agent, "accepted"), id=f"{agent} {n}")
                 await track_records.note(tx, [earlier], a, at=NINE)
-
-
-@pytest.fixture
-async def court() -> AsyncIterator[Court]:
-    """Give a court in memory."""
-    ledger = await Ledger.open(None)
-    await ledger.ensure_users({"me", "ada"})
-    yield Court(ledger)
-    await ledger.close()
-
-
-@pytest.fixture(params=[True, False], ids=["in one turn", "one after the other"])
-def at_once(request: pytest.FixtureRequest) -> bool:
-    """Say whether proposals come in the same turn."""
-    return bool(request.param)
 
 
 async def standing(court: Court, *proposals: ActionRecord, at_once: bool = True) -> dict[str, ActionState]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
 
 from brody_agents.action import ActionState
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
@@ -127,6 +128,13 @@ async def test_postgresql_locks_accounts_in_one_order_so_that_nobody_waits_in_a_
 async def test_sqlite_has_nothing_to_lock(home: Path) -> None:
     """A write transaction is alone there from its beginning."""
     ledger = await Ledger.open(prepare_home(home))
+    asked: list[str] = []
     async with ledger.write() as tx:
+        event.listen(
+            tx.sync_connection, "before_cursor_execute", lambda c, cursor, statement, *more: asked.append(statement)
+        )
         await serialise(tx, ["me"])
+        assert asked == []
+        await tx.execute(text("SELECT 1"))
+    assert asked == ["SELECT 1"]
     await ledger.close()

@@ -344,7 +344,7 @@ async def test_an_answer_is_no_outage(manager: ResourceManager, failure: Excepti
     await fail(manager, 2)
     await fail(manager, 1, failure)
     await fail(manager, 2)
-    await manager.admit(ACCOUNT)
+    assert await manager.admit(ACCOUNT) == Admission(ACCOUNT)
 
 
 @pytest.mark.parametrize("failure", [TimeoutError(), ConnectionResetError(), Overloaded()])
