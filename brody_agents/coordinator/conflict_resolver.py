@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import CATALOGUE, ActionState, Claim
+from brody_agents.action import CATALOGUE, ActionState
 from brody_agents.arguments import TaskCreate
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context, stable_id
 from brody_agents.communication.payloads import Replan
@@ -34,6 +34,7 @@ from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import serialise, table
 from brody_agents.ledger.tables import Action
 from brody_agents.ledger.vault import Vault
+from brody_agents.policy.basis import claims_of
 from brody_agents.policy.rules import Judgement, judge
 
 _WAITING = sorted({ActionState.PROPOSED, ActionState.AWAITING_APPROVAL})
@@ -131,7 +132,7 @@ class ConflictResolver:
 
     async def look(self, tx: AsyncConnection, action: ActionRecord) -> list[Ruling]:
         """Return what each rule says of an action against what is decided already; nothing is written."""
-        action = replace(action, claims=_claims(action))  # one that is planned again holds no time meanwhile
+        action = replace(action, claims=claims_of(action))  # one that is planned again holds no time meanwhile
         scene = await self._scene(tx, [action])
         scene.actions = {i: other for i, other in scene.actions.items() if other.state in ledger_actions.BUSY}
         rules = (rule for rule in self._rules if rule is not busy_slot)  # a card looks at the calendar itself
@@ -202,12 +203,7 @@ class ConflictResolver:
 
     def _judged_now(self, action: ActionRecord) -> ActionRecord:
         judgement = self.judge_again(action)
-        return action.moved(judgement.state, judgement.reason, claims=_claims(action))
-
-
-def _claims(action: ActionRecord) -> tuple[Claim, ...]:
-    kind = CATALOGUE[action.kind]
-    return tuple(kind.claims(action.user_id, kind.model.model_validate(action.arguments)))
+        return action.moved(judgement.state, judgement.reason, claims=claims_of(action))
 
 
 def _lost(rulings: Sequence[Ruling]) -> bool:

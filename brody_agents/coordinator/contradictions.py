@@ -22,6 +22,7 @@ from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, Verdict
 from brody_agents.ledger.vault import Vault
+from brody_agents.policy.basis import title_of
 
 if TYPE_CHECKING:
     from brody_agents.coordinator.conflicts.ruling import Ruling
@@ -64,7 +65,7 @@ def _against(tie: Ruling, action: ActionRecord, rivals: Sequence[ActionRecord], 
     voices = _voices(action, scene)
     if len(voices) < 2:
         return tie  # an agent that contradicts only itself
-    question = Question(_title(action), tuple(sorted({_answer(a) for a in (action, *rivals, *voices.values())})))
+    question = Question(title_of(action), tuple(sorted({_answer(a) for a in (action, *rivals, *voices.values())})))
     return _by_vote(tie, action, rivals, voices, _decided(question, voices, scene.records))
 
 
@@ -142,10 +143,6 @@ def _answer(action: ActionRecord) -> str:
     return answer
 
 
-def _title(action: ActionRecord) -> str:
-    return str(action.arguments.get("title") or action.kind)
-
-
 def _resource(action: ActionRecord) -> str:
     return action.claims[-1].resource  # the invitation's; whoever accepts claims the time as well
 
@@ -160,7 +157,9 @@ def _parties(
 
 def _party(vote: Vote, action: ActionRecord) -> dict[str, Any]:
     said = {"choice": vote.opinion.choice, "confidence": vote.opinion.confidence, "weight": round(vote.weight, 4)}
-    return {"id": action.id, "title": _title(action), "by": action.proposed_by} | said | {"record": asdict(vote.record)}
+    return (
+        {"id": action.id, "title": title_of(action), "by": action.proposed_by} | said | {"record": asdict(vote.record)}
+    )
 
 
 # -- what the scene needs ----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from brody_agents.communication.payloads import Replan
 from brody_agents.context import Context
 from brody_agents.coordinator.conflict_resolver import ConflictResolver, to_plan
 from brody_agents.coordinator.conflicts.placing import HORIZON, Placed, Span, Wanted, place
-from brody_agents.coordinator.conflicts.ruling import WAITING, said, title
+from brody_agents.coordinator.conflicts.ruling import WAITING, said
 from brody_agents.coordinator.conflicts.slots import span_of
 from brody_agents.coordinator.conflicts.stale import item_of
 from brody_agents.coordinator.conflicts.world import ITEMS
@@ -31,6 +31,7 @@ from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, Task, Verdict
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
+from brody_agents.policy.basis import title_of
 
 TRIES = 3
 """How often something is planned again before the person is asked."""
@@ -97,7 +98,7 @@ class Replanner:
         held = await self._held(action, await ctx.calendar.accounts(), after, until)
         busy = (*((e.start, e.end) for e in events), *held)
         soft = message.reason == "due_vs_block"
-        return Wanted(title(action), *span, after, before, busy, ctx.timezone, soft)
+        return Wanted(title_of(action), *span, after, before, busy, ctx.timezone, soft)
 
     async def _due(self, action: ActionRecord) -> datetime | None:
         t = table(Task).c

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from brody_agents.action import ActionState
-from brody_agents.coordinator.conflicts.ruling import WAITING, Ruling, resource_of, title
+from brody_agents.coordinator.conflicts.ruling import WAITING, Ruling, resource_of
 from brody_agents.coordinator.conflicts.scene import Scene, moment
 from brody_agents.coordinator.conflicts.slots import span_of
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.policy.basis import title_of
 
 
 def block_before_due(action: ActionRecord, scene: Scene) -> Ruling | None:
@@ -41,7 +42,7 @@ def _late(action: ActionRecord, other: str, block: ActionRecord, due: datetime, 
         rule="due_before_block",
         state=ActionState.AWAITING_APPROVAL,
         other=other,
-        why=f"“{title(block)}” would end after its task is due ({due:%a %d %b %H:%M}). It is being planned again.",
+        why=f"“{title_of(block)}” would end after its task is due ({due:%a %d %b %H:%M}). It is being planned again.",
         otherwise="The time for the task would have come too late.",
         replan="due_vs_block",
         before=due,

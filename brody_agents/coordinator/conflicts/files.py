@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import CATALOGUE, OPEN_STATES, Risk
-from brody_agents.coordinator.conflicts.ruling import Ruling, ask, title
+from brody_agents.coordinator.conflicts.ruling import Ruling, ask
 from brody_agents.coordinator.conflicts.scene import Scene
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, ActionClaim
+from brody_agents.policy.basis import title_of
 
 SHARES = ("file.share", "file.unshare")
 
@@ -26,7 +27,7 @@ def share_before_move(action: ActionRecord, scene: Scene) -> Ruling | None:
             why = f"{other.proposed_by} wants to {_verb(other)} this file; that comes first, the move after it."
             return ask(action, other, "move_vs_share", "share_before_move", why, _MOVE)
         if action.kind in SHARES and other.kind == "file.move":
-            why = f"{other.proposed_by} wants to move this file to “{title(other)}”; it is addressed by its id, and "
+            why = f"{other.proposed_by} wants to move this file to “{title_of(other)}”; it is addressed by its id, and "
             why += "shared before it moves." if action.kind == "file.share" else "taken back before it moves."
             return ask(action, other, "move_vs_share", "share_before_move", why, _SHARE)
     return None

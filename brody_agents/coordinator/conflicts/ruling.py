@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from brody_agents.action import CATALOGUE, ActionState
+from brody_agents.action import ActionState
 from brody_agents.communication.message_protocol import PERSON, Origin, stable_id
 from brody_agents.ledger.actions import ActionRecord, VerdictRecord
+from brody_agents.policy.basis import title_of
 
 WAITING = frozenset({ActionState.PROPOSED, ActionState.AWAITING_APPROVAL})
 """States in which nobody has decided yet."""
@@ -103,12 +104,6 @@ def resource_of(action: ActionRecord) -> str:
     return action.claims[0].resource if action.claims else f"{action.user_id}/action/{action.id}"
 
 
-def title(action: ActionRecord) -> str:
-    """Return how a person names what an action is about."""
-    a = action.arguments
-    return str(a.get("title") or a.get("subject") or a.get("path") or CATALOGUE[action.kind].name)
-
-
 def authority(action: ActionRecord) -> int:
     """Return whose word an action is: 3 the person's, 2 a rule of the person's, 1 learned, 0 anything else.
 
@@ -132,7 +127,7 @@ AUTHORITIES = ("a suggestion", "what was learned", "your rule", "your own word")
 
 def party(action: ActionRecord) -> dict[str, Any]:
     """Return an action as a verdict names it; what holds a time comes with it."""
-    named: dict[str, Any] = {"id": action.id, "title": title(action), "by": action.proposed_by}
+    named: dict[str, Any] = {"id": action.id, "title": title_of(action), "by": action.proposed_by}
     if action.kind.startswith("calendar.") and action.arguments.get("start"):
         named |= {name: action.arguments[name] for name in ("start", "end") if action.arguments.get(name)}
         named |= {"priority": action.priority, "movable": bool(action.arguments.get("movable"))}

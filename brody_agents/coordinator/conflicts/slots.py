@@ -7,10 +7,11 @@ from typing import Any
 
 from brody_agents.action import ActionState, Claim
 from brody_agents.communication.message_protocol import PERSON, Priority
-from brody_agents.coordinator.conflicts.ruling import WAITING, Ruling, ask, resource_of, title
+from brody_agents.coordinator.conflicts.ruling import WAITING, Ruling, ask, resource_of
 from brody_agents.coordinator.conflicts.scene import Scene, moment
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.policy.basis import title_of
 
 OPTIONS = ("Keep what holds the time", "Take the time for this one", "Find another time for this one")
 BUSY_OPTIONS = ("Leave your calendar as it is", "Take the time all the same", "Find another time for this one")
@@ -71,14 +72,14 @@ def _because(higher: Rank, lower: Rank) -> str:
 
 
 def _loses(action: ActionRecord, holder: ActionRecord, because: str, inputs: dict[str, Any]) -> Ruling:
-    why = f"The time is held by “{title(holder)}” ({holder.proposed_by}){because}."
+    why = f"The time is held by “{title_of(holder)}” ({holder.proposed_by}){because}."
     if is_movable(action):
         return _again(action, holder.id, "held_slot", why, inputs=inputs)
     return ask(action, holder, "slot", "held_slot", why, OPTIONS, inputs=inputs)
 
 
 def _wins(action: ActionRecord, holder: ActionRecord, because: str, inputs: dict[str, Any]) -> Ruling:
-    names = [f"“{title(a)}” ({a.proposed_by})" for a in (action, holder)]
+    names = [f"“{title_of(a)}” ({a.proposed_by})" for a in (action, holder)]
     why = f"{names[0]} comes before {names[1]}{because}."
     movable = is_movable(holder)
     return Ruling(
