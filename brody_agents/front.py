@@ -24,6 +24,7 @@ from rich.table import Table
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
 from brody_agents.errors import ConfigurationError, HomeBusy
+from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.budgets import Budget, Unit, Usage, amount_of
 from brody_agents.proactive.playbooks.brief import Brief
 from brody_agents.proactive.playbooks.rendering import show_brief
@@ -229,6 +230,13 @@ async def show_approval(home: Path, approval_id: str, *, json: bool) -> None:
     _print_table(("", ""), rows)
 
 
+def _stands(action: ActionRecord) -> str:
+    if action.state in (ActionState.FAILED, ActionState.UNKNOWN):
+        word = "has failed" if action.state is ActionState.FAILED else "is unknown"
+        return f"{action.kind} {word}: {action.reason}"
+    return f"{action.kind} is {action.state}."
+
+
 async def decide_approval(
     home: Path, approval_id: str, answer: Any, arguments: str, text: str, digest: str, *, json: bool
 ) -> None:
@@ -247,7 +255,7 @@ async def decide_approval(
         told = {"approval": asdict(decision.card), "action": asdict(action), "repeated": decision.repeated}
         _print_json(told | {"instead": asdict(instead) if instead else None})
         return
-    _out.print(f"{decision.card.state}: {action.kind} is {action.state}.", markup=False)
+    _out.print(f"{decision.card.state}: {_stands(action)}", markup=False)
     if instead is not None:
         changed = " ".join(instead.changed)
         _out.print(f"It is not done yet: {changed} See: brody approvals show {instead.id[:8]}", markup=False)

@@ -67,3 +67,14 @@ def test_what_there_is_not_is_named(asked: Commands) -> None:
     card = cards(asked.kit, asked.home)[0]
     refused(asked("approvals", "decide", card["id"], "accept"), 1, "Use one of: approve, edit, reject, respond.")
     refused(asked("approvals", "decide", card["id"], "approve", "--digest", "0"), 1, "[stale]")
+
+
+def test_an_approved_action_that_fails_says_why(brody: Commands) -> None:
+    """Whoever said yes reads at once that it was not done, and what to do."""
+    demo, day = Path(__file__).parents[2] / "examples" / "demo", ("--now", "2026-10-26T07:30:00+01:00")
+    sources = ("--mail", f"eml:{demo}/mail", "--calendar", f"ics:{demo}/calendar")
+    who = ("--user", "mira", "--tz", "Europe/Berlin")
+    assert brody.kit.brody("run", "prepare-my-day", *sources, *who, *day, "--home", brody.home).code == 0
+    block = next(c for c in json.loads(brody("approvals", "list", "--json").out) if c["kind"] == "calendar.create")
+    said = " ".join(brody("approvals", "decide", block["id"], "approve").out.split())
+    assert said.startswith("approved: calendar.create has failed: Nothing here carries out calendar.create yet.")
