@@ -95,7 +95,7 @@ async def add(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRecord]
     if not actions:
         return
     await tx.execute(insert_new(tx, Action), [_row(vault, a) for a in actions])
-    claims = [_claim(a, i, c) for a in actions if a.state.holds_claims for i, c in enumerate(a.claims)]
+    claims = [row for a in actions if a.state.holds_claims for row in claim_rows(a)]
     if claims:
         await tx.execute(insert_new(tx, ActionClaim), claims)
 
@@ -236,15 +236,13 @@ def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
     }
 
 
-def _claim(action: ActionRecord, position: int, claim: Claim) -> dict[str, Any]:
-    return {
-        "action_id": action.id,
-        "position": position,
-        "resource": claim.resource,
-        "mode": claim.mode,
-        "start": claim.start,
-        "end": claim.end,
-    }
+def claim_rows(action: ActionRecord) -> list[dict[str, Any]]:
+    """Return the rows of what an action claims."""
+    parts = ("resource", "mode", "start", "end")
+    return [
+        {"action_id": action.id, "position": position} | {part: getattr(claim, part) for part in parts}
+        for position, claim in enumerate(action.claims)
+    ]
 
 
 def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
