@@ -216,7 +216,7 @@ def _denied(budget: Budget, held: Held, used: int, left: int, now: datetime) -> 
     _, until = budget.window(now)
     if held.amount > budget.limit or (until is None and used + held.amount > budget.limit):
         remedy = f"It does not free by itself; raise it: brody budgets set {held.level} {held.subject} {held.unit} …"
-        return Denied(what, remedy, budget=name, left=left)
+        return Denied(what, remedy, budget=name, left=left, never=held.amount > budget.limit)
     if used + held.amount <= budget.limit:  # the rest is only reserved: it may come back at any time
         remedy = "It frees when work that is under way ends."
         return Denied(what, remedy, budget=name, left=left, frees_at=until, retry_after=BUSY)

@@ -97,8 +97,8 @@ class Cards:
             return
         bases = await first_bases(tx, self._ledger, waiting)
         options = await _options(tx, self._ledger.vault, waiting)
-        last = await _last_numbers(tx, waiting)
-        cards = [self.card(a, bases[a.id], number=last.get(a.id, 0) + 1, options=options.get(a.id, [])) for a in waiting]
+        next_ = await _next_numbers(tx, waiting)
+        cards = [self.card(a, bases[a.id], number=next_[a.id], options=options.get(a.id, [])) for a in waiting]
         await add(tx, self._ledger.vault, cards)
 
     def card(
@@ -160,10 +160,11 @@ async def _options(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRe
     return found
 
 
-async def _last_numbers(tx: AsyncConnection, actions: Sequence[ActionRecord]) -> dict[str, int]:
-    """Return the number of the newest card of each action that has had one."""
-    query = select(_P.action_id, func.max(_P.number)).where(_P.action_id.in_([a.id for a in actions]))
-    return {action_id: number for action_id, number in await tx.execute(query.group_by(_P.action_id))}
+async def _next_numbers(tx: AsyncConnection, actions: Sequence[ActionRecord]) -> dict[str, int]:
+    """Return the number that the next card of each action has."""
+    query = select(_P.action_id, func.max(_P.number) + 1).where(_P.action_id.in_([a.id for a in actions]))
+    rows = await tx.execute(query.group_by(_P.action_id))
+    return dict.fromkeys((a.id for a in actions), 1) | {row[0]: row[1] for row in rows}
 
 
 # -- rows ----------------------------------------------------------------------------------------------
