@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Seconds to wait for another process that works on the same home."""
     approval_days: float = Field(default=7.0, gt=0, le=3650)
     """Days that a proposal waits for the person's answer before it expires."""
+    rates: dict[str, str] = Field(default_factory=dict)
+    """How often accounts may be called, as JSON: ``{"gmail": "250/60"}`` is 250 times in 60 seconds for each."""
     log_level: Level = "ERROR"
     """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""

@@ -28,6 +28,8 @@ from brody_agents.coordinator.executor import Executor
 from brody_agents.coordinator.intake import Intake
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.progress import RunBook
+from brody_agents.coordinator.rate_windows import Rate, window_of
+from brody_agents.coordinator.resource_manager import ResourceManager
 from brody_agents.errors import BusUnavailable
 from brody_agents.home import HomeLock
 from brody_agents.ledger import actions, messages, runs
@@ -74,7 +76,9 @@ class Worker:
             lock = HomeLock(self._home)
             await lock.acquire(self._settings.lock_timeout)
             self._exit.callback(lock.release)
-        self.bus = bus = FailoverBus(await self._bus())
+        road = await self._bus()
+        resources = self._resources(road)
+        self.bus = bus = FailoverBus(road)
         self._exit.push_async_callback(bus.close)
         self.shared = SharedValues(self._ledger, bus)
         self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
@@ -98,7 +102,9 @@ class Worker:
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
         publish = self._coordinator.outbox.publish
-        self._outside = AccountExecutor(self._ledger, self._registry, self._book, publish, self._accounts)
+        self._outside = AccountExecutor(
+            self._ledger, self._registry, self._book, publish, self._accounts, resources=resources
+        )
         self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
         bus.on_failover = self._bus_lost
         await self._load()
@@ -221,6 +227,13 @@ class Worker:
             return MemoryBus()
         self._exit.push_async_callback(server.stop)
         return RedisStreamsBus(server.client(), prefix=prefix, where=str(server.socket))
+
+    def _resources(self, road: Bus) -> ResourceManager:
+        """Return what keeps effects within budgets, rates and circuit breakers."""
+        alone = self._home is None or not self._settings.database_url
+        window = window_of(road, 1) if alone else window_of(road)
+        rates = {account: Rate.of(text) for account, text in self._settings.rates.items()}
+        return ResourceManager(self._ledger, window, rates=rates)
 
     def _bus_lost(self) -> None:
         self._coordinator.outbox.forget()

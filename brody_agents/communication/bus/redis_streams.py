@@ -46,8 +46,8 @@ class RedisStreamsBus:
     """Be the bus of one worker; ``prefix`` keeps several homes apart on one server."""
 
     def __init__(self, client: Redis, *, prefix: str = "brody", consumer: str = "worker", where: str = "") -> None:
-        self._client = client
-        self._prefix = prefix
+        self._client = self.client = client
+        self._prefix = self.prefix = prefix
         self._consumer = consumer
         self._where = where
         self._ready = False
