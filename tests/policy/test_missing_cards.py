@@ -50,7 +50,9 @@ async def test_missing_cards_are_looked_for_through_the_index_of_open_cards(kept
     ledger, approvals = kept.brody.ledger, kept.brody.approvals
     with listening(ledger) as asked:
         assert not await approvals._wants_sweep()
-    ((statement, parameters),) = [one for one in asked if "NOT (EXISTS" in one[0] and one[0].startswith("SELECT actions")]
+    ((statement, parameters),) = [
+        one for one in asked if "NOT (EXISTS" in one[0] and one[0].startswith("SELECT actions")
+    ]
     async with ledger.read() as tx:
         steps = await plan(tx, statement, tuple(None for _ in parameters))
     (of_cards,) = [step for step in steps if "approvals" in step]
