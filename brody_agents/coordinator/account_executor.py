@@ -140,17 +140,20 @@ class AccountExecutor(Executor):
             if self._doubtful:
                 self._doubtful = False
                 await self.recover(self._partitions, grace=TAKEOVER)
-            waiting = await self._waiting()
+            waiting, noted = await self._waiting()
         except _AWAY as error:
             log.warning("the ledger is away", error=str(error))
             return 0
         begun = list(waiting)[: self._lanes.free]
         for account in begun:
             self._lanes.start(account, self._work(account, waiting[account]))
-        return sum(len(waiting[account]) for account in begun)
+        return noted + sum(len(waiting[account]) for account in begun)
 
-    async def _waiting(self) -> dict[str, list[ActionRecord]]:
-        """Return what is due, by the account that it works on, each in order; note the accounts of what has to wait."""
+    async def _waiting(self) -> tuple[dict[str, list[ActionRecord]], int]:
+        """Return what is due, by the account that it works on, each in order.
+
+        The accounts of what has to wait are noted, so that the next look finds what is behind it; return of how many.
+        """
         vault, busy = self._ledger.vault, self._lanes.busy
         async with self._ledger.read() as tx:
             found = await attempts.due(tx, vault, KINDS, AT_ONCE, partitions=self._partitions, busy=busy)
@@ -159,12 +162,14 @@ class AccountExecutor(Executor):
         for action in found:
             if action.id in held:
                 await self._hold_back(action)
-            elif (account := await self._account_of(action)) not in busy:
-                by_account[account].append(action)
-        new = {a.id: account for account, of in by_account.items() for a in of[1:] if a.account is None}
+            else:
+                by_account[await self._account_of(action)].append(action)
+        heads = {of[0].id for account, of in by_account.items() if account not in busy}  # their intents will note it
+        new = {a.id: account for account, of in by_account.items() for a in of if a.account is None}
+        new = {action_id: account for action_id, account in new.items() if action_id not in heads | self._at}
         if new:
             await self._write(lambda tx: attempts.locate(tx, new))
-        return by_account
+        return {account: of for account, of in by_account.items() if account not in busy}, len(new)
 
     async def _work(self, account: str, queue: Sequence[ActionRecord]) -> None:
         """Carry out the actions on one account, one after the other."""

@@ -45,7 +45,8 @@ class GroupCommit:
         group, self._waiting = waiting[:BATCH], waiting[BATCH:]
         try:
             async with self._ledger.write() as tx:
-                outcomes = [await _tried(tx, work) for work, _ in group]
+                alone = len(group) == 1  # then the transaction is what undoes it
+                outcomes = [await (work(tx) if alone else _tried(tx, work)) for work, _ in group]
         except Exception as error:
             outcomes = [error] * len(group)
         for (_, done), outcome in zip(group, outcomes, strict=True):

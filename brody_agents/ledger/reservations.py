@@ -112,6 +112,8 @@ async def reserve(tx: AsyncConnection, spender: Spender, wants: Sequence[Want], 
     budgets = await applicable(tx, spender.subjects)
     _check_currencies(budgets, amounts)
     wanted = [(budget, amounts[key]) for budget in budgets if (key := (budget.unit, budget.currency)) in amounts]
+    if not wanted:
+        return Reservation(spender.action_id, spender.fence, spender.fence)
     async with tx.begin_nested():  # a denial undoes what the budgets before it have given
         held = [await _take(tx, budget, spender.subjects[budget.level], amount, now) for budget, amount in wanted]
         await _note(tx, spender, held, now)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from brody_agents.action import ActionState
+from brody_agents.action import OPEN_STATES, ActionState
 from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import ConfigurationError
 from brody_agents.integrations.files.local import Folder
 from brody_agents.ledger import actions
-from brody_agents.ledger.actions import ActionRecord, Actions
+from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.statements import table
@@ -137,7 +137,10 @@ async def put(ledger: Ledger, wishes: Iterable[ActionRecord]) -> list[str]:
 
 async def shown(ledger: Ledger, ids: Iterable[str]) -> list[ActionRecord]:
     """Return actions as they stand."""
-    return [await Actions(ledger).show(action_id) for action_id in ids]
+    wanted = list(ids)
+    async with ledger.read() as tx:
+        found = {a.id: a for a in await actions.load(tx, ledger.vault, A.id.in_(wanted))}
+    return [found[action_id] for action_id in wanted]
 
 
 async def states(ledger: Ledger, ids: Iterable[str]) -> list[str]:
@@ -148,12 +151,14 @@ async def states(ledger: Ledger, ids: Iterable[str]) -> list[str]:
 async def ends(ledger: Ledger, ids: Sequence[str]) -> list[ActionRecord]:
     """Wait until actions have ended and return them."""
 
-    async def look() -> list[ActionRecord] | None:
-        found = await shown(ledger, ids)
-        return found if all(action.state.final for action in found) else None
+    open_ = select(A.id).where(A.id.in_(ids), A.state.in_(sorted(OPEN_STATES))).limit(1)
 
-    found: list[ActionRecord] = await until(look, "the actions have ended")
-    return found
+    async def look() -> bool:
+        async with ledger.read() as tx:
+            return (await tx.execute(open_)).first() is None
+
+    await until(look, "the actions have ended")
+    return await shown(ledger, ids)
 
 
 async def stands(ledger: Ledger, action_id: str, state: ActionState, *, waits: bool = False) -> ActionRecord:
