@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(60)
 @pytest.fixture
 async def ledger(home: Path) -> AsyncIterator[Ledger]:
     """Give the ledger of a home."""
-    home.mkdir()
+    home.mkdir()  # noqa: ASYNC240
     opened = await Ledger.open(home)
     yield opened
     await opened.close()
@@ -191,9 +191,7 @@ async def test_what_was_tried_often_enough_is_given_up(ledger: Ledger, tmp_path:
     assert [(u.used, u.reserved) for u in await Budgets(ledger).usage()] == [(0, 0)]
 
 
-async def test_all_is_asked_of_many_actions_without_reading_them_all_each_time(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+async def test_all_is_asked_of_many_actions_without_reading_them_all_each_time(ledger: Ledger, tmp_path: Path) -> None:
     source = Source.at(tmp_path, "files")
     (account,) = source
     ids = await put(ledger, [create(account, f"{n:04}") for n in range(100)])
