@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +85,7 @@ class Source:
         made = [Account(folder / name) for name in names]
         return cls({account.account: account for account in made})
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Account]:
         return iter(self.accounts.values())
 
     async def provider(self, ledger: Ledger, user_id: str, domain: str, account: str) -> Any:

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from brody_agents.action import ActionState
 from brody_agents.coordinator import account_executor
 from brody_agents.errors import OutcomeUnknown
+from brody_agents.ledger import actions
 from brody_agents.ledger.budgets import Budgets
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from tests.coordinator.court import propose
@@ -162,7 +163,7 @@ async def test_a_file_is_shared_before_it_is_moved(ledger: Ledger, tmp_path: Pat
         held = await stands(ledger, move.id, ActionState.APPROVED, waits=True)
         assert "until it is decided with whom the file is shared" in held.reason
         async with ledger.write() as tx:
-            await account_executor.actions.move(tx, ledger.vault, [share.moved(ActionState.REJECTED, "No.")])
+            await actions.move(tx, ledger.vault, [share.moved(ActionState.REJECTED, "No.")])
         await let_time_pass(ledger)
         one.wake()
         (moved,) = await ends(ledger, ids[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,7 @@ async def test_what_a_stalled_worker_has_not_done_is_done_by_the_next_one_once(
     assert await used(ledger) == [(1, 0)]
 
 
-def _never(account: Account) -> object:
+def _never(account: Account) -> Any:
     async def write(key: str, data: bytes, version: str | None) -> str:
         await account.may.wait()
         raise ProviderUnavailable("The line went dead.")

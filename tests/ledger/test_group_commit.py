@@ -35,7 +35,7 @@ async def rows(ledger: Ledger) -> list[str]:
 
 
 async def test_what_is_written_at_once_is_one_transaction(ledger: Ledger) -> None:
-    group, commits = GroupCommit(ledger), []
+    group, commits = GroupCommit(ledger), list[Any]()
     event.listen(ledger._engine.sync_engine, "commit", commits.append)
     written = await asyncio.gather(*(group.write(put(f"{n:02}")) for n in range(BATCH)))
     assert (written, len(commits)) == ([f"{n:02}" for n in range(BATCH)], 1)
