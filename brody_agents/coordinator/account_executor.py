@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
@@ -97,8 +96,8 @@ class AccountExecutor(Executor):
         self._group = GroupCommit(ledger)
         self._lanes = AccountLanes(PLACES, self.wake)
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
-        self._at: set[str] = set()
-        """The actions that this process is at, from before their intent until their result."""
+        self._at: dict[str, int] = {}
+        """The actions that this process is at, from before their intent until their result, with their partitions."""
         self._doubtful = False
         """Set after the ledger was away: a commit of ours may have succeeded without our knowing it."""
 
@@ -117,6 +116,10 @@ class AccountExecutor(Executor):
         if new:
             await self.recover(new, grace=TAKEOVER)
         self.wake()
+
+    def at_work(self) -> frozenset[int]:
+        """Return the partitions of the users for whom something is under way."""
+        return frozenset(self._at.values())
 
     async def recover(self, partitions: frozenset[int] | None = None, *, grace: float = 0.0) -> int:
         """Make ``unknown`` what is ``executing`` in these partitions although nobody is at it; return how much it was.
@@ -166,7 +169,7 @@ class AccountExecutor(Executor):
                 by_account[await self._account_of(action)].append(action)
         heads = {of[0].id for account, of in by_account.items() if account not in busy}  # their intents will note it
         new = {a.id: account for account, of in by_account.items() for a in of if a.account is None}
-        new = {action_id: account for action_id, account in new.items() if action_id not in heads | self._at}
+        new = {action_id: account for action_id, account in new.items() if action_id not in heads and action_id not in self._at}
         if new:
             await self._write(lambda tx: attempts.locate(tx, new))
         return {account: of for account, of in by_account.items() if account not in busy}, len(new)
@@ -176,11 +179,11 @@ class AccountExecutor(Executor):
         for position, action in enumerate(queue):
             if self._stopping or not self._has(action):
                 return
-            self._at.add(action.id)
+            self._at[action.id] = partition_of(action.user_id)
             try:
                 closed = await self._one(action)
             finally:
-                self._at.discard(action.id)
+                del self._at[action.id]
             if (late := self._late.get(action.id)) and not self._stopping:
                 self._lanes.hangs(account)
                 await asyncio.wait({late})
@@ -378,7 +381,7 @@ class AccountExecutor(Executor):
             arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
             named: str = getattr(arguments, "account", "")
             return named or (await self._place(action, arguments, EFFECTS[action.kind].domain))[0]
-        except (BrodyError, ValidationError):
+        except Exception:  # whatever is wrong with it, its attempt says so
             return ""
 
     async def _place(self, action: ActionRecord, arguments: Any, domain: str) -> tuple[str, str, str | None]:
