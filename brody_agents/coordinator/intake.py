@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,12 +11,50 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.communication.bus.base import BATCH
 from brody_agents.communication.message_protocol import AgentMessage, encode
 from brody_agents.coordinator.admission import id_taken
+from brody_agents.coordinator.task_scheduler import wait_for_room
+from brody_agents.errors import Overloaded
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, digest_of
+from brody_agents.ledger.messages import Stored, digest_of, length
+
+LOOK = 0.5
+"""Seconds between counts of the backlog."""
+PACE = 2.0
+"""Seconds over which the pace of the work is measured."""
 
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
+
+
+class BackPressure:
+    """Refuse what comes from outside while the backlog is longer than its limit."""
+
+    def __init__(self, ledger: Ledger, limit: int, closed: Callable[[], int]) -> None:
+        self._ledger, self._limit, self._closed = ledger, limit, closed
+        self._length = self._taken = 0
+        self._pace = 0.0
+        self._looked = (-LOOK, 0)
+        self._since = (time.monotonic(), 0)
+
+    async def check(self) -> None:
+        """Raise ``Overloaded``, with the time after which there is room at the pace of the last seconds.
+
+        The backlog is counted twice a second at most; what is sent meanwhile is added, what is closed is taken away.
+        """
+        now, closed = time.monotonic(), self._closed()
+        if now - self._looked[0] >= LOOK:
+            self._looked = (now, closed)  # those who come while it is counted go by the last figure
+            before, counted = self._taken, await length(self._ledger, self._limit + 1)
+            self._length = counted + self._taken - before
+        if now - self._since[0] >= PACE:
+            self._pace = (closed - self._since[1]) / (now - self._since[0])
+            self._since = (now, closed)
+        waiting = self._length - (closed - self._looked[1])
+        if waiting >= self._limit:
+            what = f"{waiting} messages wait, and {self._limit} may."
+            raise Overloaded(what, wait_for_room(waiting, self._limit, self._pace))
+        self._length += 1
+        self._taken += 1
 
 
 class Intake:

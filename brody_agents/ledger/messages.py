@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import Boolean, bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
-from brody_agents.communication.message_protocol import AgentMessage, encode
+from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import insert_new, table
-from brody_agents.ledger.tables import DeadLetter, Handled, Message, Run
+from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
 from brody_agents.ledger.vault import Vault
 
 _M, _H, _D = table(Message).c, table(Handled).c, table(DeadLetter).c
+_IS_OPEN: Any = literal_column("messages.open", Boolean)
+"""As the partial indexes have it: SQLite uses them for no other way to write it."""
+_PRIORITIES = range(len(Priority))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,9 @@ class Stored:
     partition: int
     body: bytes
     begun: bool = False
-    """Whether some agent may be done with it."""
+    """Whether some agent may be done with it, or has tried it."""
+    seq: int = 0
+    created_at: datetime | None = None
 
     @property
     def digest(self) -> bytes:
@@ -41,10 +46,13 @@ class Stored:
 
 @dataclass(slots=True)
 class Standing:
-    """What the ledger knows of a message: its digest and the agents that are done with it."""
+    """What the ledger knows of a message: its digest, how it went so far, and the agents that are done with it."""
 
     digest: bytes
     open: bool
+    not_before: datetime | None = None
+    attempts: int = 0
+    deaths: int = 0
     done: set[str] = field(default_factory=set)
 
 
@@ -77,7 +85,10 @@ def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> 
         "recipient": message.recipient,
         "message_type": message.message_type,
         "priority": message.priority.rank,
+        "deadline": message.deadline or NO_DEADLINE,
         "not_before": message.not_before,
+        "attempts": 0,
+        "deaths": 0,
         "body": vault.seal_bytes(message.user_id, stored.body),
         "digest": stored.digest,
         "open": True,
@@ -85,11 +96,14 @@ def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> 
     }
 
 
+_STANDING = (_M.id, _M.digest, _M.open, _M.not_before, _M.attempts, _M.deaths)
+
+
 async def standing(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Standing]:
     """Return what the ledger knows of messages; those that it does not have are left out."""
     found = {
-        row.id: Standing(row.digest, row.open)
-        for row in await tx.execute(select(_M.id, _M.digest, _M.open).where(_M.id.in_(ids)))
+        row.id: Standing(row.digest, row.open, row.not_before, row.attempts, row.deaths)
+        for row in await tx.execute(select(*_STANDING).where(_M.id.in_(ids)))
     }
     for message_id, agent in await done(tx, found):
         found[message_id].done.add(agent)
@@ -120,18 +134,73 @@ async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
 
 
 async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Stored]:
-    """Return open messages that are due: by priority, then in the order in which they were written.
+    """Return open messages that are due: by priority, then the earliest deadline, then as they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
     not depend on how fast accounts are read. Users in ``without`` are passed over.
     """
-    others = [_M.user_id.not_in(without)] if without else []
-    return await _stored(ledger, _due().where(*others).order_by(_M.priority, _M.seq).limit(limit))
+    return await _stored(ledger, _due().where(*_others(without)).order_by(*_ORDER).limit(limit))
+
+
+async def longest_waiting(
+    ledger: Ledger, limit: int, since: datetime, *, without: Collection[str] = ()
+) -> list[Stored]:
+    """Return open messages that are due and have waited since then, the oldest first."""
+    query = _due().where(_M.created_at <= since, *_others(without))
+    return await _stored(ledger, query.order_by(_M.seq).limit(limit))
+
+
+async def overdue(ledger: Ledger, limit: int) -> list[Stored]:
+    """Return open messages whose deadline has passed, whether they are due or not."""
+    query = select(*_columns()).where(_IS_OPEN, _M.priority.in_(_PRIORITIES), _M.deadline <= datetime.now(UTC))
+    return await _stored(ledger, query.limit(limit))
+
+
+async def next_due(ledger: Ledger) -> datetime | None:
+    """Return when the next of the messages that are to wait is due."""
+    query = select(func.min(_M.not_before, type_=_M.not_before.type))
+    async with ledger.read() as tx:
+        due: datetime | None = (await tx.execute(query.where(_IS_OPEN, _M.not_before > datetime.now(UTC)))).scalar()
+    return due
+
+
+async def length(ledger: Ledger, limit: int) -> int:
+    """Return how many messages are open, counted up to a limit."""
+    few = select(_M.seq).where(_IS_OPEN).limit(limit).subquery()
+    async with ledger.read() as tx:
+        return (await tx.execute(select(func.count()).select_from(few))).scalar_one()
+
+
+async def postpone(tx: AsyncConnection, pauses: Iterable[tuple[str, datetime, int]]) -> None:
+    """Have messages wait until a time, and write how often they were tried."""
+    rows = [{"this": message_id, "until": until, "tries": tries} for message_id, until, tries in pauses]
+    if rows:
+        values: dict[str, Any] = {"not_before": bindparam("until"), "attempts": bindparam("tries")}
+        await tx.execute(update(table(Message)).where(_M.id == bindparam("this")).values(values), rows)
+
+
+async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) -> set[str]:
+    """Note that the process ended while messages were handled; return those with as many deaths as the limit."""
+    chosen = (_M.id.in_(ids), _IS_OPEN)
+    await tx.execute(update(table(Message)).where(*chosen).values(deaths=_M.deaths + 1))
+    return set((await tx.execute(select(_M.id).where(*chosen, _M.deaths >= limit))).scalars())
+
+
+async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
+    """Return messages as they are on the bus."""
+    return await _stored(ledger, select(*_columns()).where(_M.id.in_(ids)))
+
+
+def _others(without: Collection[str]) -> list[Any]:
+    return [_M.user_id.not_in(without)] if without else []
+
+
+_ORDER = (_M.priority, _M.deadline, _M.seq)
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return those of the messages that are open."""
-    return await _stored(ledger, _due().where(_M.id.in_(ids)).order_by(_M.priority, _M.seq))
+    return await _stored(ledger, _due().where(_M.id.in_(ids)).order_by(*_ORDER))
 
 
 async def any_due(tx: AsyncConnection) -> bool:
@@ -142,10 +211,14 @@ async def any_due(tx: AsyncConnection) -> bool:
 def _due() -> Any:
     r, now = table(Run).c, datetime.now(UTC)
     reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
+    return select(*_columns()).where(_IS_OPEN, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
+
+
+def _columns() -> tuple[Any, ...]:
     handled = select(_H.agent).where(_H.message_id == _M.id).exists()
     buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
-    columns = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, or_(handled, buried).label("begun"))
-    return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
+    begun = or_(_M.attempts > 0, _M.deaths > 0, handled, buried).label("begun")
+    return (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, begun, _M.seq, _M.created_at)
 
 
 async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
@@ -154,21 +227,21 @@ async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
     await ledger.ensure_users({row.user_id for row in rows})
     vault = ledger.vault
     return [
-        Stored(row.id, row.user_id, row.run_id, row.partition, vault.open_bytes(row.user_id, row.body), row.begun)
-        for row in rows
+        Stored(i, user_id, run_id, partition, vault.open_bytes(user_id, body), bool(begun), seq, at)
+        for i, user_id, run_id, partition, body, begun, seq, at in rows
     ]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:
     """Return the users that have open messages."""
-    return set((await tx.execute(select(_M.user_id).where(_M.open).distinct())).scalars())
+    return set((await tx.execute(select(_M.user_id).where(_IS_OPEN).distinct())).scalars())
 
 
 async def open_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
     """Return those of the runs that have an open message."""
     found = set()
     for run_id in run_ids:
-        query = select(_M.id).where(_M.open, _M.run_id == run_id).limit(1)
+        query = select(_M.id).where(_IS_OPEN, _M.run_id == run_id).limit(1)
         if (await tx.execute(query)).first() is not None:
             found.add(run_id)
     return found
@@ -176,6 +249,6 @@ async def open_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
 
 async def progress(tx: AsyncConnection, run_id: str) -> tuple[int, int]:
     """Return how many messages of a run are closed, and how many there are."""
-    query = select(func.count(), func.sum(case((_M.open, 0), else_=1))).where(_M.run_id == run_id)
+    query = select(func.count(), func.sum(case((_IS_OPEN, 0), else_=1))).where(_M.run_id == run_id)
     total, closed = (await tx.execute(query)).one()
     return int(closed or 0), int(total)

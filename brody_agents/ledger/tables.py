@@ -6,7 +6,7 @@ Sealed columns hold what others wrote, encrypted with the user's key.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
@@ -28,6 +28,9 @@ def _json() -> Any:
 
 
 _OPEN = text("open")
+_LATER = text("open AND not_before IS NOT NULL")
+NO_DEADLINE = datetime(9999, 12, 31, tzinfo=UTC)
+"""What stands for no deadline, so that one index has those with and those without in their order."""
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -222,7 +225,13 @@ class Message(Row, table=True):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_backlog", "priority", "seq", "user_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            *("ix_messages_order", "priority", "deadline", "seq", "user_id"),
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index("ix_messages_age", "seq", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_messages_later", "not_before", sqlite_where=_LATER, postgresql_where=_LATER),
         Index("ix_messages_run", "run_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
@@ -235,7 +244,12 @@ class Message(Row, table=True):
     recipient: str
     message_type: str
     priority: int
+    deadline: datetime = _time(nullable=False)
     not_before: datetime | None = _time()
+    attempts: int = 0
+    """How often handlers have tried it before its present pause."""
+    deaths: int = 0
+    """How often the process ended while it was handled."""
     body: SealedBytes = Field(sa_column=Column(Sealed, nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     open: bool = True
