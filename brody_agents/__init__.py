@@ -29,6 +29,7 @@ _WHERE = {
     # agents
     "BrodyAgent": "agent",
     "handles": "agent",
+    "Retry": "agent",
     "Context": "context",
     "AgentTrigger": "agent",
     "AgentResponse": "agent",
@@ -47,6 +48,7 @@ _WHERE = {
     "SourceRef": "arguments",
     # errors
     "BrodyError": "errors",
+    "Overloaded": "errors",
     "Retryable": "errors",
     "Terminal": "errors",
 }
@@ -66,8 +68,10 @@ __all__ = [
     "BrodyError",
     "Context",
     "ContextManager",
+    "Overloaded",
     "Payload",
     "Priority",
+    "Retry",
     "Retryable",
     "SourceRef",
     "Terminal",

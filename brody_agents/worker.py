@@ -80,8 +80,9 @@ class Worker:
             limits=Limits(self._settings.handler_timeout, await self._in_hand()),
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
-        self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
-        self._pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
+        pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
+        await pressure.look()
+        self._intake = Intake(self._ledger, self._coordinator.outbox.publish, pressure)
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
@@ -115,7 +116,6 @@ class Worker:
 
         Raises ``Overloaded`` when the backlog is longer than its limit.
         """
-        await self._pressure.check()
         await self._ledger.ensure_users({message.user_id})
         await self._intake.put(message)
 

@@ -36,42 +36,51 @@ class BackPressure:
         self._looked = (-LOOK, 0)
         self._since = (time.monotonic(), 0)
 
-    async def check(self) -> None:
-        """Raise ``Overloaded``, with the time after which there is room at the pace of the last seconds.
+    def check(self) -> None:
+        """Take one more in, or raise ``Overloaded`` with the time after which there is room at the present pace.
 
-        The backlog is counted twice a second at most; what is sent meanwhile is added, what is closed is taken away.
+        It waits for nothing, so that what is sent at the same time keeps its order.
         """
-        now, closed = time.monotonic(), self._closed()
-        if now - self._looked[0] >= LOOK:
-            self._looked = (now, closed)  # those who come while it is counted go by the last figure
-            before, counted = self._taken, await length(self._ledger, self._limit + 1)
-            self._length = counted + self._taken - before
-        if now - self._since[0] >= PACE:
-            self._pace = (closed - self._since[1]) / (now - self._since[0])
-            self._since = (now, closed)
-        waiting = self._length - (closed - self._looked[1])
+        waiting = self._length - (self._closed() - self._looked[1])
         if waiting >= self._limit:
             what = f"{waiting} messages wait, and {self._limit} may."
             raise Overloaded(what, wait_for_room(waiting, self._limit, self._pace))
         self._length += 1
         self._taken += 1
 
+    async def look(self, on_the_way: int = 0) -> None:
+        """Count the backlog, twice a second at most; ``on_the_way`` were taken in and are not written yet."""
+        now, closed = time.monotonic(), self._closed()
+        if now - self._since[0] >= PACE:
+            self._pace = (closed - self._since[1]) / (now - self._since[0])
+            self._since = (now, closed)
+        if now - self._looked[0] >= LOOK:
+            self._looked = (now, closed)
+            before, counted = self._taken, await length(self._ledger, self._limit + 1)
+            self._length = counted + on_the_way + self._taken - before
+
 
 class Intake:
     """Take messages in from outside; each is on disk when its ``put`` returns."""
 
-    def __init__(self, ledger: Ledger, publish: Publish) -> None:
+    def __init__(self, ledger: Ledger, publish: Publish, pressure: BackPressure) -> None:
         self._ledger = ledger
         self._publish = publish
+        self._pressure = pressure
         self._waiting: list[tuple[AgentMessage, asyncio.Future[None]]] = []
         self._turn = asyncio.Lock()
 
     async def put(self, message: AgentMessage) -> None:
         """Write a message; whoever comes while another transaction is under way shares the next one.
 
-        Raises ``ProtocolError`` for what cannot be sent.
+        Raises ``ProtocolError`` for what cannot be sent, ``Overloaded`` when the backlog is longer than its limit.
         """
         encode(message)  # whoever shares the transaction must not suffer for it
+        try:
+            self._pressure.check()
+        except Overloaded:
+            await self._pressure.look(len(self._waiting))  # there may be room by the next try
+            raise
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, done))
         async with self._turn:
@@ -90,6 +99,7 @@ class Intake:
             return
         for _, done in group:
             done.set_result(None)
+        await self._pressure.look(len(self._waiting))
 
     async def _stored(self, group: Sequence[AgentMessage]) -> list[Stored]:
         async with self._ledger.write() as tx:
