@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brody_agents.action import CATALOGUE, ActionResult, ActionState, AgentAction
-    from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, handles
+    from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, Retry, handles
     from brody_agents.arguments import SourceRef
     from brody_agents.brody import Brody
     from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
     from brody_agents.context import Context, UserContext
-    from brody_agents.errors import BrodyError, Retryable, Terminal
+    from brody_agents.errors import BrodyError, Overloaded, Retryable, Terminal
     from brody_agents.kit import ActionExecutor, ContextManager
     from brody_agents.proactive.playbooks.brief import Brief
 

@@ -19,6 +19,10 @@ def _time(nullable: bool = True, index: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UtcTime, nullable=nullable, index=index))
 
 
+def _count() -> Any:
+    return Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+
+
 def _sealed() -> Any:
     return Field(default=None, sa_column=Column(Sealed, nullable=True))
 
@@ -28,6 +32,7 @@ def _json() -> Any:
 
 
 _OPEN = text("open")
+_NEVER = text("'9999-12-31 00:00:00.000000'")
 _LATER = text("open AND not_before IS NOT NULL")
 NO_DEADLINE = datetime(9999, 12, 31, tzinfo=UTC)
 """What stands for no deadline, so that one index has those with and those without in their order."""
@@ -244,11 +249,11 @@ class Message(Row, table=True):
     recipient: str
     message_type: str
     priority: int
-    deadline: datetime = _time(nullable=False)
+    deadline: datetime = Field(sa_column=Column(UtcTime, nullable=False, server_default=_NEVER))
     not_before: datetime | None = _time()
-    attempts: int = 0
+    attempts: int = _count()
     """How often handlers have tried it before its present pause."""
-    deaths: int = 0
+    deaths: int = _count()
     """How often the process ended while it was handled."""
     body: SealedBytes = Field(sa_column=Column(Sealed, nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
