@@ -33,10 +33,10 @@ format: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 bench: $(READY) ## Run the benchmarks
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python -m tests.benchmarks.run
 
 lock: $(READY) ## Resolve the dependencies again, to the newest that pyproject.toml allows
-	$(BIN)/uv pip compile pyproject.toml --extra api --extra dev --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra api --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove what `make` made

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, Retry, handles
     from brody_agents.arguments import SourceRef
     from brody_agents.brody import Brody
+    from brody_agents.communication.decision_engine import Decision, Opinion, Question, TrackRecord, decide
     from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
     from brody_agents.context import Context, UserContext
     from brody_agents.errors import BrodyError, Overloaded, Retryable, Terminal
@@ -46,6 +47,12 @@ _WHERE = {
     "ActionState": "action",
     "CATALOGUE": "action",
     "SourceRef": "arguments",
+    # decisions
+    "decide": "communication.decision_engine",
+    "Question": "communication.decision_engine",
+    "Opinion": "communication.decision_engine",
+    "Decision": "communication.decision_engine",
+    "TrackRecord": "communication.decision_engine",
     # errors
     "BrodyError": "errors",
     "Overloaded": "errors",
@@ -68,15 +75,20 @@ __all__ = [
     "BrodyError",
     "Context",
     "ContextManager",
+    "Decision",
+    "Opinion",
     "Overloaded",
     "Payload",
     "Priority",
+    "Question",
     "Retry",
     "Retryable",
     "SourceRef",
     "Terminal",
+    "TrackRecord",
     "UserContext",
     "__version__",
+    "decide",
     "handles",
 ]
 

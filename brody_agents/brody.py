@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +17,18 @@ from brody_agents.agent import BrodyAgent
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context
 from brody_agents.compute import Pool
 from brody_agents.context import UserContext
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.errors import BrodyError, ConfigurationError
 from brody_agents.home import prepare_home
 from brody_agents.ledger import runs
 from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.budgets import Budgets
 from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord, Runs
+from brody_agents.ledger.track_records import TrackRecords
+from brody_agents.policy.approvals import Approvals
+from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
 from brody_agents.proactive.playbooks.brief import Brief, Timing
@@ -72,7 +77,7 @@ class Brody:
 
     async def __aenter__(self) -> Self:
         """Open the ledger; the bus and the coordinator start when there is work."""
-        self._ledger = await Ledger.open(self._home)
+        self._ledger = await Ledger.open(self._home, self.settings.database_url if self._home else "")
         self._exit.push_async_callback(self._ledger.close)
         self._exit.push_async_callback(self._deliver)
         self._pool = Pool(self.settings.cpu_workers)
@@ -119,9 +124,29 @@ class Brody:
         return Actions(self.ledger)
 
     @property
+    def track_records(self) -> TrackRecords:
+        """Return what the person made of each agent's proposals, which is what their opinions weigh."""
+        return TrackRecords(self.ledger)
+
+    @property
+    def approvals(self) -> Approvals:
+        """Return the cards that wait for the person, and a way to answer them; no worker is needed for either."""
+        cards = Cards(self.ledger, timedelta(days=self.settings.approval_days))
+        return Approvals(self.ledger, cards, ConflictResolver(self.ledger.vault).look, self._decided)
+
+    async def _decided(self) -> None:
+        if self._worker is not None:  # another process's worker finds it in the ledger
+            await self._worker.look()
+
+    @property
     def dead_letters(self) -> DeadLetters:
         """Return the dead letters of the ledger."""
         return DeadLetters(self.ledger)
+
+    @property
+    def budgets(self) -> Budgets:
+        """Return the budgets of the ledger; days and months begin in the zone of the settings."""
+        return Budgets(self.ledger, zone_named(self.settings.timezone).key)
 
     @property
     def runs(self) -> Runs:
@@ -274,7 +299,7 @@ class Brody:
         ledger = self.ledger
         async with self._starting:
             if self._worker is None:
-                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings)
+                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings, self._accounts)
                 self._exit.push_async_callback(worker.stop)
                 try:
                     await worker.start()

@@ -24,10 +24,14 @@ app = typer.Typer(
 )
 actions_app = typer.Typer(help="Actions: what agents propose and what became of it.", no_args_is_help=True)
 runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
+approvals_app = typer.Typer(help="Approvals: what waits for your answer.", no_args_is_help=True)
+budgets_app = typer.Typer(help="Budgets: what may be used, by whom, in which time.", no_args_is_help=True)
 letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
 app.add_typer(actions_app, name="actions")
 app.add_typer(runs_app, name="runs")
+app.add_typer(approvals_app, name="approvals")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(budgets_app, name="budgets")
 app.add_typer(protocol_cli.app, name="protocol")
 
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
@@ -35,6 +39,8 @@ User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sources = Annotated[list[str] | None, typer.Option()]
 DEFAULT_HOME = Path("~/.brody")
+_CALENDAR = "ics:~/calendar, caldav:https://me@cal.example/"
+_SEND = "smtp://me@mail.example:587?sent=maildir:~/Maildir"
 
 
 def _sources(what: str, example: str) -> Any:
@@ -45,9 +51,10 @@ def _sources(what: str, example: str) -> Any:
 def run(
     playbook: Annotated[str, typer.Argument(help="prepare-my-day or inbox-scan.")],
     mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir, mbox:FILE, eml:DIR")] = None,
-    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", _CALENDAR)] = None,
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
     user: Annotated[str, typer.Option(help="For whom.")] = "me",
     tz: Annotated[str, typer.Option(help="Time zone, such as Europe/Berlin; the system's by default.")] = "",
     now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
@@ -57,6 +64,7 @@ def run(
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    accounts["send"] = send or []
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -80,14 +88,16 @@ def agents(json: Json = False) -> None:
 @app.command()
 def doctor(
     mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir")] = None,
-    calendar: Annotated[list[str] | None, _sources("A calendar", "ics:~/calendar")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", _CALENDAR)] = None,
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    accounts["send"] = send or []
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 
@@ -121,6 +131,37 @@ def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
     _call(lambda front: front.show_action(home, action_id, json=json))
 
 
+@approvals_app.command("list")
+def approvals_list(
+    home: Home = DEFAULT_HOME,
+    user: User = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are answered or over.")] = False,
+    json: Json = False,
+) -> None:
+    """List what waits for an answer; what expires soonest comes first."""
+    _call(lambda front: front.list_approvals(home, user, everything, json=json))
+
+
+@approvals_app.command("show")
+def approvals_show(approval_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show a card: the action, its exact arguments, why, where they come from, and what happens if you do nothing."""
+    _call(lambda front: front.show_approval(home, approval_id, json=json))
+
+
+@approvals_app.command("decide")
+def approvals_decide(
+    approval_id: str,
+    answer: Annotated[str, typer.Argument(help="approve, edit, reject or respond.")],
+    arguments: Annotated[str, typer.Option(help="For edit: all arguments of the action, as a JSON object.")] = "",
+    text: Annotated[str, typer.Option(help="Your reason, or your answer to the agent.")] = "",
+    digest: Annotated[str, typer.Option(help="The digest of the card that you saw.")] = "",
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Answer a card; what you let happen is done at once, or by the process that works on the home."""
+    _call(lambda front: front.decide_approval(home, approval_id, answer, arguments, text, digest, json=json))
+
+
 @letters_app.command("list")
 def letters_list(
     home: Home = DEFAULT_HOME,
@@ -142,6 +183,39 @@ def letters_show(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
 def letters_replay(letter_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Have a dead letter handled again."""
     _call(lambda front: front.replay_letter(home, letter_id, json=json))
+
+
+@budgets_app.command("list")
+def budgets_list(
+    home: Home = DEFAULT_HOME,
+    subject: Annotated[str | None, typer.Option("--for", help="Only of this account, workspace, user or run.")] = None,
+    json: Json = False,
+) -> None:
+    """List budgets, with what is used and reserved of them now."""
+    _call(lambda front: front.list_budgets(home, subject, json=json))
+
+
+@budgets_app.command("set")
+def budgets_set(
+    level: Annotated[str, typer.Argument(help="provider, workspace, user or run.")],
+    subject: Annotated[str, typer.Argument(help="Whose; * for each one that has none of its own.")],
+    unit: Annotated[str, typer.Argument(help="tokens, money, quota, calls or slots.")],
+    limit: Annotated[str, typer.Argument(help="A whole number; money as in 12.50.")],
+    period: Annotated[str, typer.Option(help="hour, day or month; none: for good.")] = "none",
+    currency: Annotated[str, typer.Option(help="Of money, such as EUR.")] = "",
+    tz: Annotated[str, typer.Option(help="Where days and months begin; the system's zone by default.")] = "",
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Set how much may be used of a unit, in the place of an earlier limit."""
+    options = {"period": period, "currency": currency, "timezone": tz or None}
+    _call(lambda front: front.set_budget(home, (level, subject, unit), limit, options, json=json))
+
+
+@budgets_app.command("remove")
+def budgets_remove(budget_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Remove a budget: what it limited is not limited any more."""
+    _call(lambda front: front.remove_budget(home, budget_id, json=json))
 
 
 def _time(text: str) -> datetime | None:

@@ -5,11 +5,12 @@ Nothing that is put out here has happened yet: the turn commits the whole :class
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from brody_agents.action import AgentAction
 from brody_agents.communication.message_protocol import (
     AgentMessage,
+    Origin,
     Payload,
     Priority,
     Provenance,
@@ -140,6 +142,8 @@ class Outcome:
     """All that a handler put out."""
 
     messages: list[AgentMessage] = field(default_factory=list)
+    encoded: dict[str, bytes] = field(default_factory=dict)
+    """The wire forms of the messages, by id."""
     proposals: list[Proposal] = field(default_factory=list)
     withdrawals: list[Withdrawal] = field(default_factory=list)
     updates: dict[str, ContextUpdate] = field(default_factory=dict)
@@ -213,6 +217,7 @@ class Context:
         self.outcome = Outcome()
         self._flooded = None
         self._read.clear()
+        self.__dict__.pop("_reading", None)
         self._versions.clear()
         self._ordinals.clear()
 
@@ -271,6 +276,8 @@ class Context:
         Raises ``ProtocolError`` for what cannot be sent.
         """
         cause = self._cause(because)
+        times: dict[str, Any] = {"deadline": deadline, "not_before": not_before}
+        times = {name: time for name, time in times.items() if time is not None}  # no nulls on the wire
         message = AgentMessage(
             id=self._derived(cause, f"{payload.message_type}>{recipient}"),
             sender=self.agent,
@@ -281,12 +288,12 @@ class Context:
             causation_id=cause.id,
             run_id=cause.run_id,
             priority=priority or cause.priority,
-            deadline=deadline,
-            not_before=not_before,
             provenance={"": self._provenance(because)},
+            **times,
         )
-        encode(message)
-        self._put_out().messages.append(message)
+        outcome, data = self._put_out(), encode(message)
+        outcome.messages.append(message)
+        outcome.encoded.setdefault(message.id, data)
         return message.id
 
     def propose(
@@ -373,34 +380,68 @@ class Context:
     def _cause(self, because: Payload | AgentMessage | None) -> AgentMessage:
         if because is None:
             return self.message
-        for message in self.messages:
-            if message is because or message.payload is because:
-                return message
-        raise ValueError("because= names no message that this handler was given")
+        found = self._causes.get(id(because))
+        if found is None:
+            raise ValueError("because= names no message that this handler was given")
+        return found
+
+    @cached_property
+    def _causes(self) -> dict[int, AgentMessage]:
+        """Return the messages of the batch by what ``because=`` may be."""
+        return {id(thing): message for message in reversed(self.messages) for thing in (message, message.payload)}
 
     def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
-        causes = self.messages if because is None else (self._cause(because),)
-        labels = [label for m in causes for label in (m.label(), *m.provenance.values())]
-        others = {
-            s
-            for m in self.messages
-            if all(m is not c for c in causes)
-            for label in m.provenance.values()
-            for s in label.sources
-        }
-        return Provenance.joined([*labels, *_without(self._read, others)])
+        if because is None:
+            return Provenance.joined([*(label for m in self.messages for label in _labels(m)), *self._read])
+        cause = self._cause(because)
+        return Provenance.joined([*_labels(cause), *self._reading.of(cause, self._read)])
+
+    @cached_property
+    def _reading(self) -> _Reading:
+        return _Reading(self.messages)
 
     def _derived(self, cause: AgentMessage, what: str) -> str:
         self._ordinals[cause.id, what] += 1
         return stable_id("message", cause.id, self.agent, what, str(self._ordinals[cause.id, what]))
 
 
-def _without(labels: Sequence[Provenance], sources: set[str]) -> Iterator[Provenance]:
-    """Leave out what was read for other messages of the batch only."""
-    for label in labels:
-        kept = tuple(source for source in label.sources if source not in sources)
-        if kept or not label.sources:
-            yield label.model_copy(update={"sources": kept})
+def _labels(message: AgentMessage) -> tuple[Provenance, ...]:
+    return (message.label(), *message.provenance.values())
+
+
+class _Reading:
+    """What a handler has read, sorted by the message of its batch that it was read for."""
+
+    def __init__(self, messages: Sequence[AgentMessage]) -> None:
+        self._owners: defaultdict[str, set[str]] = defaultdict(set)
+        for message in messages:
+            for label in message.provenance.values():
+                for source in label.sources:
+                    self._owners[source].add(message.id)
+        self._sorted = 0
+        self._of: defaultdict[str, list[Provenance]] = defaultdict(list)
+        self._of_all = Provenance(origin=Origin.USER)  # the most trusted: whatever is joined with it stands
+
+    def of(self, message: AgentMessage, read: Sequence[Provenance]) -> list[Provenance]:
+        """Return the labels of ``read`` but for what was read for other messages of the batch only."""
+        for label in read[self._sorted :]:
+            self._sort(label)
+        self._sorted = len(read)
+        return [*self._of[message.id], self._of_all]
+
+    def _sort(self, label: Provenance) -> None:
+        sources: defaultdict[str, list[str]] = defaultdict(list)
+        for source in label.sources:
+            for owner in self._owners.get(source, ("",)):
+                sources[owner].append(source)
+        if not label.sources:
+            sources[""] = []
+        for owner, own in sources.items():
+            part = label.model_copy(update={"sources": tuple(own)})
+            if owner:
+                self._of[owner].append(part)
+            else:
+                self._of_all = Provenance.joined([self._of_all, part])
 
 
 current: ContextVar[Context | None] = ContextVar("brody_context", default=None)

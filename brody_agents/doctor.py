@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from brody_agents.brody import Brody
 from brody_agents.errors import BrodyError
+from brody_agents.integrations.remote import shown
 from brody_agents.integrations.sources import open_source
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Cursor, UserKey
@@ -95,15 +96,16 @@ async def _known(brody: Brody) -> Finding:
 
 
 async def _account(domain: str, word: str) -> Finding:
+    subject = f"{domain} {shown(word)}"
     try:
         provider = open_source(domain, word)
         try:
-            return Finding(f"{domain} {word}", True, await provider.check())
+            return Finding(subject, True, await provider.check())
         finally:
             with suppress(BrodyError):
                 await provider.close()
     except BrodyError as error:
-        return _failed(f"{domain} {word}", error)
+        return _failed(subject, error)
 
 
 def _failed(subject: str, error: BrodyError) -> Finding:

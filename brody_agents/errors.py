@@ -6,6 +6,7 @@ A retryable error may be tried again unchanged; a terminal one fails again until
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -69,6 +70,13 @@ class NotFound(Terminal):
     """Nothing has this id."""
 
     code = "not_found"
+
+
+class AlreadyDecided(Terminal):
+    """An approval card has had its one answer, or is over; nothing more follows from it."""
+
+    code = "already_decided"
+    remedy = "See: brody approvals list"
 
 
 class HomeBusy(Retryable):
@@ -162,6 +170,57 @@ class ContextConflict(Retryable):
     code = "context_conflict"
 
 
+# -- whoever asks the decision engine must act -------------------------------------------------------
+
+
+class DecisionError(Terminal):
+    """A question, an opinion or a track record is not one."""
+
+    code = "decision"
+
+
+class InvalidQuestion(DecisionError):
+    """A question needs two different choices, a quorum from 1 and a margin from 0 to 1."""
+
+    code = "invalid_question"
+
+
+class NoOpinions(DecisionError):
+    """There is nothing to decide by."""
+
+    code = "no_opinions"
+
+
+class VotedTwice(DecisionError):
+    """An agent has more than one opinion on a question."""
+
+    code = "voted_twice"
+
+
+class UnknownChoice(DecisionError):
+    """An opinion is for, or against, something that cannot be chosen."""
+
+    code = "unknown_choice"
+
+
+class InvalidOpinion(DecisionError):
+    """An opinion contradicts itself: it rules out what it chooses."""
+
+    code = "invalid_opinion"
+
+
+class InvalidConfidence(InvalidOpinion):
+    """A confidence is a number from 0 to 1."""
+
+    code = "invalid_confidence"
+
+
+class InvalidTrackRecord(DecisionError):
+    """A track record counts from 0."""
+
+    code = "invalid_track_record"
+
+
 # -- the provider, or who runs it, must act -----------------------------------------------------------
 
 
@@ -169,6 +228,33 @@ class ProviderError(Terminal):
     """An account refuses for good."""
 
     code = "provider"
+
+
+class NoTransport(ProviderError):
+    """The mail account can store mail but has nothing to send it with."""
+
+    code = "no_transport"
+    remedy = "Add an outgoing transport (smtp:) to the account."
+
+
+class NoEffect(ProviderError):
+    """The kind of action is known and may be proposed and approved, but nothing carries it out."""
+
+    code = "no_effect"
+    remedy = "Do it yourself as the proposal says."
+
+
+class CannotShare(ProviderError):
+    """The account knows no sharing."""
+
+    code = "cannot_share"
+    remedy = "Share the folder by the means of its system."
+
+
+class LabelNotSupported(ProviderError):
+    """The account has no such label and can make none."""
+
+    code = "label_not_supported"
 
 
 class ProviderUnavailable(Retryable):
@@ -194,6 +280,27 @@ class ItemUnreadable(ProviderError):
     """One item cannot be read or parsed; it goes to the dead letters and the rest goes on."""
 
     code = "item_unreadable"
+
+
+class NotSent(ProviderUnavailable):
+    """An effect surely did not happen, for a reason that may pass; the same call may be tried again."""
+
+    code = "not_sent"
+
+
+class Refused(ProviderError):
+    """An effect surely did not happen, and the provider would refuse the same call again."""
+
+    code = "refused"
+
+
+class OutcomeUnknown(BrodyError):
+    """An effect may have happened or not: neither retryable nor terminal, and never simply tried again.
+
+    Ask the provider (``Outgoing.find_sent``, ``CalendarProvider.find``); where it cannot tell, a person decides.
+    """
+
+    code = "outcome_unknown"
 
 
 # -- the ledger --------------------------------------------------------------------------------------
@@ -223,3 +330,76 @@ class BusUnavailable(Retryable):
     """Redis or Valkey cannot be reached."""
 
     code = "bus_unavailable"
+
+
+# -- scheduling --------------------------------------------------------------------------------------
+
+
+class InvalidProblem(Terminal, ValueError):
+    """What is to be scheduled contradicts itself: a time without a zone, an id that comes twice, a cost below zero."""
+
+    code = "invalid_problem"
+
+
+class NoPlanInTime(Retryable):
+    """The solver's time ran out before a plan was found, or shown to be impossible."""
+
+    code = "no_plan_in_time"
+    remedy = "Allow more time, use a coarser grid, or place fewer items at once."
+
+
+# -- resources ---------------------------------------------------------------------------------------
+
+
+class Denied(Retryable):
+    """A budget, a rate window or a circuit breaker says no, for now.
+
+    ``budget`` names which, ``left`` is how much of it there still is (in its unit; ``None`` where nothing is
+    counted), ``frees_at`` when it frees by itself (``None``: never, or when somebody else is done), ``retry_after``
+    the seconds until a new try makes sense (``None``: only after somebody has acted).
+    """
+
+    code = "denied"
+
+    def __init__(
+        self,
+        what: str,
+        remedy: str = "",
+        *,
+        budget: str,
+        left: int | None = None,
+        frees_at: datetime | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, remedy)
+        self.budget = budget
+        self.left = left
+        self.frees_at = frees_at
+        self.retry_after = retry_after
+
+
+class Fenced(Terminal):
+    """Somebody with a newer fencing number has taken over: nothing may be written with the old one."""
+
+    code = "fenced"
+    remedy = "Stop: another worker goes on with it."
+
+
+class LeaseHeld(Retryable):
+    """Somebody else holds the lease of a resource."""
+
+    code = "lease_held"
+
+
+class Unsettled(Terminal):
+    """An earlier attempt's reservation is still open: what it has used must be found out first."""
+
+    code = "unsettled"
+    remedy = "Recover the earlier reservation, then settle or release it."
+
+
+class WrongCurrency(Terminal):
+    """Money is wanted in one currency and budgeted in another; nothing is converted."""
+
+    code = "wrong_currency"
+    remedy = "Set a budget in this currency too."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json as json_module
 import logging
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files as package_files
@@ -20,7 +23,9 @@ from rich.table import Table
 
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
-from brody_agents.errors import ConfigurationError
+from brody_agents.errors import ConfigurationError, HomeBusy
+from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.budgets import Budget, Unit, Usage, amount_of
 from brody_agents.proactive.playbooks.brief import Brief
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
@@ -29,6 +34,9 @@ from brody_agents.settings import settings_from_environment
 DEMO_USER = "mira"
 DEMO_ZONE = "Europe/Berlin"
 DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
+
+FOLLOW_UP = 10.0
+"""Seconds that a command waits for what follows from an answer; what takes longer is done by whoever works next."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -47,6 +55,7 @@ async def run_playbook(
 ) -> None:
     """Run a playbook and print its brief; the progress bar goes to standard error."""
     async with Brody(home=home, accounts=accounts) as brody:
+        gc.freeze()  # what stands now stands to the end; the collector need not look through it again
         for failure in brody.left_out:
             _err.print(f"brody: {failure.name} was left out: {failure.reason}", markup=False)
         with _progress() as report:
@@ -183,7 +192,85 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     for v in verdicts:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []
+        rows += (
+            [("looked at", "; ".join(f"{name}: {_shown(value)}" for name, value in v.inputs.items()))]
+            if v.inputs
+            else []
+        )
+        rows += [("between", "; ".join(f"{p.get('title', '')} ({p.get('by', '')})" for p in v.parties))]
     _print_table(("", ""), rows)
+
+
+async def list_approvals(home: Path, user: str | None, everything: bool, *, json: bool) -> None:
+    """Print cards."""
+    async with Brody(home=home, agents=[]) as brody:
+        found = await brody.approvals.list(user, open_only=not everything)
+    if json:
+        _print_json([asdict(card) for card in found])
+        return
+    rows = [[c.id[:8], c.kind, c.state, c.proposed_by, f"{c.expires_at:%Y-%m-%d %H:%M}", c.why] for c in found]
+    _print_table(("approval", "kind", "state", "proposed by", "expires (UTC)", "why"), rows)
+
+
+async def show_approval(home: Path, approval_id: str, *, json: bool) -> None:
+    """Print a card with all that it is bound to."""
+    async with Brody(home=home, agents=[]) as brody:
+        card = await brody.approvals.show(approval_id)
+    if json:
+        _print_json(asdict(card))
+        return
+    rows = [("id", card.id), ("action", card.action_id), ("kind", card.kind), ("state", card.state)]
+    rows += [(f"argument {name}", _shown(value)) for name, value in card.arguments.items()]
+    rows += [("why", card.why), ("you are asked because", card.reason), ("proposed by", card.proposed_by)]
+    rows += [("comes from", _origin({"": {"origin": card.origin, "sources": card.sources}}))]
+    rows += [("if you do nothing", card.if_nothing), ("digest", card.digest)]
+    rows += [("changed", words) for words in card.changed]
+    rows += [("options", "; ".join(card.options))] if card.options else []
+    rows += [("answer", _shown(card.answer))] if card.answer else []
+    _print_table(("", ""), rows)
+
+
+def _stands(action: ActionRecord) -> str:
+    if action.state in (ActionState.FAILED, ActionState.UNKNOWN):
+        word = "has failed" if action.state is ActionState.FAILED else "is unknown"
+        return f"{action.kind} {word}: {action.reason}"
+    return f"{action.kind} is {action.state}."
+
+
+async def decide_approval(
+    home: Path, approval_id: str, answer: Any, arguments: str, text: str, digest: str, *, json: bool
+) -> None:
+    """Answer a card and have done what follows, unless another process works on the home: then that one does it."""
+    settings = settings_from_environment().model_copy(update={"lock_timeout": 0.0})
+    async with Brody(home=home, settings=settings) as brody:
+        decision = await brody.approvals.decide(
+            approval_id, answer, arguments=_arguments(arguments), text=text, digest=digest or None
+        )
+        with suppress(HomeBusy, TimeoutError):
+            async with asyncio.timeout(FOLLOW_UP):
+                await brody.drain()
+        action = await brody.actions.show(decision.card.action_id)
+    instead = decision.instead
+    if json:
+        told = {"approval": asdict(decision.card), "action": asdict(action), "repeated": decision.repeated}
+        _print_json(told | {"instead": asdict(instead) if instead else None})
+        return
+    _out.print(f"{decision.card.state}: {_stands(action)}", markup=False)
+    if instead is not None:
+        changed = " ".join(instead.changed)
+        _out.print(f"It is not done yet: {changed} See: brody approvals show {instead.id[:8]}", markup=False)
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        found = json_module.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--arguments is no JSON: {error}.", "Give a JSON object.") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError("--arguments is no JSON object.", 'Give one, such as \'{"title": "Call Ada"}\'.')
+    return found
 
 
 async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bool) -> None:
@@ -220,6 +307,38 @@ async def replay_letter(home: Path, letter_id: str, *, json: bool) -> None:
     _print_json({"id": letter_id, "replayed": not dead, "said": said}) if json else _out.print(said)
 
 
+async def list_budgets(home: Path, subject: str | None, *, json: bool) -> None:
+    """Print budgets with what is used and reserved; a budget for each is listed even before anybody has used it."""
+    async with Brody(home=home, agents=[]) as brody:
+        budgets = await brody.budgets.list(subject)
+        usage = await brody.budgets.usage(subject)
+    if json:
+        _print_json({"budgets": [_budget(b) for b in budgets], "usage": [_usage(u) for u in usage]})
+        return
+    rows = [[u.budget.id, u.subject, *map(u.budget.shown, (u.budget.limit, u.used, u.reserved, u.left))] for u in usage]
+    known = {u.budget.id for u in usage}
+    rows += [[b.id, b.subject, b.shown(b.limit), "", "", ""] for b in budgets if b.id not in known]
+    _print_table(("budget", "of", "limit", "used", "reserved", "left"), rows)
+
+
+async def set_budget(
+    home: Path, place: tuple[str, str, str], limit: str, options: dict[str, Any], *, json: bool
+) -> None:
+    """Set a budget and print it; raise ``ConfigurationError`` for what is none."""
+    level, subject, unit = place
+    async with Brody(home=home, agents=[]) as brody:
+        amount = amount_of(limit, Unit(unit)) if unit in list(Unit) else 0
+        budget = await brody.budgets.set(level, subject, unit, amount, **options)
+    _print_json(_budget(budget)) if json else _out.print(f"{budget.words}: {budget.id}", markup=False)
+
+
+async def remove_budget(home: Path, budget_id: str, *, json: bool) -> None:
+    """Remove a budget and print it."""
+    async with Brody(home=home, agents=[]) as brody:
+        budget = await brody.budgets.remove(budget_id)
+    _print_json(_budget(budget)) if json else _out.print(f"Removed: {budget.words}.", markup=False)
+
+
 async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None:
     """Print what is configured, reachable and writable; raise ``SystemExit`` 1 where something is not."""
     from brody_agents.doctor import examine
@@ -232,6 +351,14 @@ async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None
         _print_table(("", "what", "found", "what to do"), rows)
     if not all(f.ok for f in findings):
         raise SystemExit(1)
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {"id": budget.id} | asdict(budget)
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return asdict(usage) | {"budget": usage.budget.id, "left": usage.left}
 
 
 def _origin(provenance: dict[str, Any]) -> str:

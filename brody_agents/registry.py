@@ -10,6 +10,7 @@ from brody_agents.agent import BrodyAgent, Handler
 from brody_agents.communication.message_protocol import (
     BROADCAST,
     COORDINATOR,
+    PERSON,
     AgentMessage,
     PayloadRegistry,
     UnknownPayload,
@@ -57,7 +58,7 @@ class Registry:
 
     def add(self, agent: BrodyAgent) -> None:
         """Add an agent and the payloads that it handles; raise ``ConfigurationError`` for a name that is taken."""
-        if agent.name in (BROADCAST, COORDINATOR):
+        if agent.name in (BROADCAST, COORDINATOR, PERSON):
             raise ConfigurationError(f"No agent can be called {agent.name!r}.", "Give it another name.")
         if self.agents.get(agent.name, agent) is not agent:
             raise ConfigurationError(f"Two agents are called {agent.name!r}.", "Give one of them another name.")

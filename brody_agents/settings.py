@@ -22,10 +22,14 @@ class Settings(BaseSettings):
     home: Path = Path("~/.brody")
     redis_url: str = ""
     """A Redis or Valkey to use instead of the embedded one; ``memory:`` for the in-memory bus."""
+    database_url: str = ""
+    """A PostgreSQL to use instead of the home's SQLite file: ``postgresql://user:password@host/database``."""
     cpu_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     """Processes for parsing and features; 0 does it all in threads."""
     lock_timeout: float = 60.0
     """Seconds to wait for another process that works on the same home."""
+    approval_days: float = Field(default=7.0, gt=0, le=3650)
+    """Days that a proposal waits for the person's answer before it expires."""
     handler_timeout: float = Field(default=300.0, gt=0)
     """Seconds that a handler may take, unless it says otherwise."""
     output_limit: int = Field(default=1_000, gt=0)

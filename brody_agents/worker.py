@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import AgentMessage, decode, stable_id
 from brody_agents.compute import Pool
 from brody_agents.context import Context
+from brody_agents.coordinator.account_effects.base import AccountSource
+from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.coordinator.admission import bury_poison
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.conflicts.order import installed_rules
 from brody_agents.coordinator.coordinator import POLL, Coordinator
 from brody_agents.coordinator.executor import Executor
 from brody_agents.coordinator.in_hand import InHand
@@ -36,6 +40,8 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
 from brody_agents.observability import logger
+from brody_agents.policy.approvals import Approvals, Sweeper
+from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import zone_named
 from brody_agents.proactive.playbooks import playbook
 from brody_agents.proactive.playbooks.preparation import prepare
@@ -49,8 +55,17 @@ _LOOK = 0.1
 class Worker:
     """Work off a ledger's messages and actions; there is one for a home at a time."""
 
-    def __init__(self, home: Path | None, ledger: Ledger, registry: Registry, pool: Pool, settings: Settings) -> None:
+    def __init__(
+        self,
+        home: Path | None,
+        ledger: Ledger,
+        registry: Registry,
+        pool: Pool,
+        settings: Settings,
+        accounts: AccountSource,
+    ) -> None:
         self._home, self._ledger, self._registry = home, ledger, registry
+        self._accounts = accounts
         self._pool, self._settings = pool, settings
         self._exit = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,37 +81,59 @@ class Worker:
         self._exit.push_async_callback(bus.close)
         self.shared = SharedValues(self._ledger, bus)
         self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
-        own = CoordinatorAgent(self._ledger, self._write_brief)
+        rules, broken = installed_rules()
+        self._registry.failures += [failure for failure in broken if failure not in self._registry.failures]
+        resolver = ConflictResolver(self._ledger.vault, rules, zone_of=lambda run_id: self._book.clock(run_id)[1])
+        own = CoordinatorAgent(self._ledger, self._write_brief, resolver)
         self._registry.agents[own.name] = own
+        cards = Cards(self._ledger, timedelta(days=self._settings.approval_days))
+        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look))
         self._coordinator = Coordinator(
             ledger=self._ledger,
             bus=bus,
             registry=self._registry,
             shared=self.shared,
-            resolver=ConflictResolver(self._ledger.vault),
+            resolver=resolver,
             runs=self._book,
+            cards=cards,
             make_context=self._context,
-            wake_executor=lambda: self._executor.wake(),
+            wake_executor=self.wake_executors,
             limits=Limits(self._settings.handler_timeout, await self._in_hand()),
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
+        publish = self._coordinator.outbox.publish
+        self._outside = AccountExecutor(self._ledger, self._registry, self._book, publish, self._accounts)
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
-        self._intake = Intake(self._ledger, self._coordinator.outbox.publish, pressure)
+        self._intake = Intake(self._ledger, publish, pressure)
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
-        self._tasks = [self._task(self._coordinator.run()), self._task(self._executor.run())]
+        works = (self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run())
+        self._tasks = [self._task(work) for work in works]
 
     async def stop(self) -> None:
         """Stop; what is under way stays in the ledger."""
         if self._tasks:
             self._coordinator.stop()
             self._executor.stop()
+            self._sweeper.stop()
+            self._outside.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()
+
+    async def look(self) -> None:
+        """See at once what was written to the ledger beside the coordinator."""
+        await self._coordinator.outbox.fill(sweep=True)
+        self._coordinator.wake()
+        self.wake_executors()
+
+    def wake_executors(self) -> None:
+        """Have approved actions looked for now."""
+        self._executor.wake()
+        self._outside.wake()
 
     def check(self) -> None:
         """Raise what ended the work, if something did."""
@@ -155,7 +192,7 @@ class Worker:
         self._book.note(following.completed, closed=())
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
-        self._executor.wake()
+        self.wake_executors()
 
     async def finish(self, run: RunRecord, progress: Callable[[str, int, int | None], None]) -> None:
         """Wait until a run is complete."""
@@ -264,7 +301,7 @@ class Worker:
         await self._settled(self._is_drained)
 
     async def _is_drained(self) -> bool:
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             return not await messages.any_due(tx) and not await actions.any_busy(tx)
 
     async def _carried_out(self, action_id: str) -> None:

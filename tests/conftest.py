@@ -13,6 +13,7 @@ import pytest
 
 from brody_agents.communication.bus.base import Bus
 from brody_agents.settings import Settings
+from tests import postgres
 
 BUSES = ("memory", "valkey", "redis-server")
 
@@ -41,6 +42,22 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a redis-server that somebody else wrote, on a unix socket; return the socket."""
     with _redis(tmp_path_factory.mktemp("redis"), f"{os.getpid()}") as (socket, _):
         yield socket
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Path]:
+    """Start a PostgreSQL that somebody else wrote; return the folder of its socket."""
+    if postgres.binaries() is None:
+        missing("there is no PostgreSQL server")
+    with postgres.server() as socket:
+        yield socket
+
+
+@pytest.fixture
+def database_url(postgres_server: Path) -> Iterator[str]:
+    """Return the URL of a new, empty database."""
+    with postgres.database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

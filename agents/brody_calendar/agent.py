@@ -83,7 +83,7 @@ async def _propose_blocks(day: Day, earlier: Sequence[Block], ctx: Context) -> l
         return []
     last = max(task.due for task in tasks if task.due)
     planned = await ctx.calendar.events(whole_day(day.date, ctx.timezone)[0], last)
-    blocks = new_blocks(day, tasks, planned, earlier, ctx.now)
+    blocks = await ctx.compute(new_blocks, day, tasks, planned, earlier, ctx.now)
     for block in blocks:
         _propose_block(block, day.date, accounts[0], ctx)
     return blocks

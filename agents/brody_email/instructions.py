@@ -37,10 +37,21 @@ _ADDRESSES = re.compile(
         (?:e?-?mails?|messages?|nachrichten|conversations?|contacts?|kontakte|passwords?|passwörter|inbox|mailbox
         |credentials|secrets|api\s+keys?)\b
     """,
-    re.IGNORECASE | re.VERBOSE,
+    re.VERBOSE,
 )
 
 
+_NEAR = re.compile(
+    r"""
+    < | \b(?:ignor|disregard|forget|override|bypass|verg(?:iss|ess)|missachte|(?:ai|ki|assistants?|assistent|agents?
+    |bots?|chatbot|llms?|brody|language|prompt|jailbreak|developer|system|user|inst|begin|mention|forward|send|export
+    |upload|exfiltrate|leite|delete)\b)
+    """,
+    re.VERBOSE,
+)
+"""A part of every order; where there is none, the far dearer search need not look."""
+_REACH = 200
+"""How many characters of an order lie before and behind such a part at most."""
 _WORDS = re.compile(r"[a-zäöüß]+")
 _TELLTALE = frozenset(
     """
@@ -62,20 +73,28 @@ _TOGETHER = tuple(
     )
 )
 """Words that only together point to an order: one of each group."""
-_ROLE = re.compile(r"^\W*(?:system|user|developer)\s*:|<\|?\w+\|?>", re.IGNORECASE | re.MULTILINE)
+_ROLE = re.compile(r"\b(?:system|user|developer)\s*:|<\|?\w+\|?>")
 
 
 def may_address_assistant(text: str) -> bool:
     """Say whether the text has the words that orders to an assistant have; much cheaper than to look for orders."""
-    words = frozenset(_WORDS.findall(text.lower()))
+    text = text.lower()
+    words = frozenset(_WORDS.findall(text))
     if not _TELLTALE.isdisjoint(words) or _ROLE.search(text):
         return True
     return any(not any(group.isdisjoint(words) for group in row) for row in _TOGETHER)
 
 
-def addresses_assistant(sentence: str) -> bool:
-    """Say whether a sentence gives orders to an assistant."""
-    return bool(_ADDRESSES.search(sentence))
+def addresses_assistant(text: str) -> bool:
+    """Say whether a text gives orders to an assistant."""
+    text, begin, end = text.lower(), 0, 0
+    for near in _NEAR.finditer(text):
+        if near.start() > end:  # far from the last one: look around that one
+            if _ADDRESSES.search(text, begin, end):
+                return True
+            begin = max(0, near.start() - _REACH)
+        end = near.end() + _REACH
+    return bool(end and _ADDRESSES.search(text, begin, end))
 
 
 def before_orders(sentences: Sequence[str]) -> tuple[list[str], bool]:
@@ -83,8 +102,6 @@ def before_orders(sentences: Sequence[str]) -> tuple[list[str], bool]:
 
     What follows such a sentence is not trusted either: orders run on.
     """
-    if not may_address_assistant("\n".join(sentences)):
-        return list(sentences), False
     for index, sentence in enumerate(sentences):
         if addresses_assistant(sentence):
             return list(sentences[:index]), True

@@ -73,12 +73,17 @@ class Look:
 
     @cached_property
     def _sentences(self) -> tuple[list[str], bool]:
-        return before_orders(sentences_of(self.mail.reply))
+        sentences = sentences_of(self.mail.reply)
+        return before_orders(sentences) if self._may_give_orders else (sentences, False)
+
+    @cached_property
+    def _may_give_orders(self) -> bool:
+        return may_address_assistant(self.mail.reply[:LOOKED_AT])
 
     @property
     def gives_orders(self) -> bool:
         """Say whether the text speaks to the assistant."""
-        return may_address_assistant(self.mail.reply[:LOOKED_AT]) and self._sentences[1]
+        return self._may_give_orders and self._sentences[1]
 
     @cached_property
     def asks(self) -> tuple[Ask, ...]:

@@ -63,12 +63,14 @@ def _content(mail: MailItem) -> Iterator[Sign]:
         yield 2.0, "The text addresses the assistant."
 
 
-_UPPER, _LOWER = re.compile(r"[A-ZÄÖÜ]"), re.compile(r"[a-zäöüß]")
+_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÜ".encode("latin-1")
+_LOWER = "abcdefghijklmnopqrstuvwxyzäöüß".encode("latin-1")
 
 
 def _body_shouts(text: str) -> bool:
     text = text[:_LOOKED_AT]
-    upper, lower = len(_UPPER.findall(text)), len(_LOWER.findall(text))
+    letters = text.encode("latin-1", "ignore")
+    upper, lower = (len(letters) - len(letters.translate(None, case)) for case in (_UPPER, _LOWER))
     capitals = upper > 100 and upper > 0.25 * (upper + lower)
     return capitals or (text.count("!") > 4 and text.count("!") > len(text) / 250)
 

@@ -113,7 +113,7 @@ class SharedValues:
         from brody_agents.ledger.tables import ContextValue as C
 
         query = select(C.value, C.version, C.provenance, C.expires_at).where(C.user_id == user_id, C.key == key)  # type: ignore[call-overload]
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             row = (await tx.execute(query)).first()
         if row is None:
             return NOTHING

@@ -6,6 +6,7 @@ optional fields of the envelope. :func:`decode` is the only way in, :func:`encod
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import uuid
@@ -39,11 +40,19 @@ MAX_DEPTH = 64
 MAX_NAME = 512
 BROADCAST = "*"
 COORDINATOR = "coordinator"
+PERSON = "user"
+"""The proposer of actions that come from no agent; like the two above no agent's name."""
 
 
 def stable_id(*parts: str) -> str:
     """Return the UUIDv5 of ``parts``; the same parts give the same id in every home."""
-    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
+    hashed = _named("\x1f".join(parts).encode())
+    version, variant = f"5{hashed[13:16]}", f"{int(hashed[16], 16) & 3 | 8:x}{hashed[17:20]}"
+    return f"{hashed[:8]}-{hashed[8:12]}-{version}-{variant}-{hashed[20:32]}"
+
+
+def _named(name: bytes) -> str:
+    return hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
 
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -147,6 +147,16 @@ class ConflictFound(Payload, message_type="conflict_found", needs_listener=False
     options: list[Short] = []
 
 
+class Replan(Payload, message_type="replan"):
+    """Ask the coordinator to plan an action again: outside of any transaction, and checked again when it is done."""
+
+    action_id: Identifier
+    reason: Literal["slot", "due_vs_block", "stale"]
+    attempt: StrictInt = 1
+    before: Time | None = None
+    """It has to end by then."""
+
+
 # -- files -------------------------------------------------------------------------------------------
 
 
@@ -233,6 +243,22 @@ class ActionResult(Payload, message_type="action_result", needs_listener=False):
     result: dict[str, Any] = {}
 
 
+class ApprovalResponse(Payload, message_type="approval_response", needs_listener=False):
+    """Tell the proposer how the person answered a card; ``text`` is the person's own words.
+
+    Only ``approve`` and ``edit`` let the action be done. After ``respond`` the agent may propose anew, with
+    ``redo_of`` where the cause is the same.
+    """
+
+    approval_id: Identifier
+    action_id: Identifier
+    kind: Identifier
+    answer: Literal["approve", "edit", "reject", "respond", "expired"]
+    text: Short = ""
+    changed: list[Short] = []
+    """Names of the arguments that the person changed."""
+
+
 class Notification(Payload, message_type="notification", needs_listener=False):
     """Say something to the person."""
 
@@ -250,6 +276,7 @@ BUILT_IN: tuple[type[Payload], ...] = (
     MeetingScheduled,
     ReviewDay,
     ConflictFound,
+    Replan,
     DocumentReceived,
     FindDocuments,
     DocumentsFound,
@@ -258,6 +285,7 @@ BUILT_IN: tuple[type[Payload], ...] = (
     PrepareBrief,
     BriefReady,
     ActionResult,
+    ApprovalResponse,
     Notification,
 )
 

@@ -90,7 +90,7 @@ class Admission:
         if not arrived:
             return {}
         await self._ledger.ensure_users({m.user_id for m, _ in arrived})
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             standing = await messages.standing(tx, {m.id for m, _ in arrived})
         adopted: dict[str, AgentMessage] = {}
         for message, entry in arrived:

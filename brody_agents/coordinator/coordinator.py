@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import ActionState, AgentAction, action_id
 from brody_agents.communication.bus.base import Bus, Entry
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
+from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
 from brody_agents.coordinator.admission import Admission, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
@@ -35,6 +36,7 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
+from brody_agents.policy.cards import Cards
 from brody_agents.policy.rules import judge
 from brody_agents.registry import Registry
 
@@ -70,6 +72,7 @@ class Coordinator:
         shared: SharedValues,
         resolver: ConflictResolver,
         runs: RunBook,
+        cards: Cards,
         make_context: MakeContext,
         wake_executor: Callable[[], None],
         limits: Limits | None = None,
@@ -80,6 +83,7 @@ class Coordinator:
         self._shared = shared
         self._resolver = resolver
         self._runs = runs
+        self._cards = cards
         self._make_context = make_context
         self._wake_executor = wake_executor
         self._limits = limits or Limits()
@@ -124,13 +128,18 @@ class Coordinator:
         """Settle an action that came from outside any message, in the user's name."""
         record = self._record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
         async with self._ledger.write() as tx:
-            await audit.append(tx, map(_proposed, await self._resolver.settle(tx, [record])))
+            await self._note(tx, await self._resolver.settle(tx, [record]))
         self._wake_executor()
         return record
 
     async def promote(self, tx: AsyncConnection, user_id: str) -> None:
         """Take what dry runs only observed for proposed now."""
-        await audit.append(tx, map(_proposed, await self._resolver.promote(tx, user_id)))
+        await self._note(tx, await self._resolver.promote(tx, user_id))
+
+    async def _note(self, tx: AsyncConnection, settled: Sequence[ActionRecord]) -> None:
+        """Write the audit of what was settled, and the cards of what waits for the person."""
+        await audit.append(tx, map(_proposed, settled))
+        await self._cards.make(tx, settled)
 
     # -- in -----------------------------------------------------------------------------------------
 
@@ -187,9 +196,8 @@ class Coordinator:
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
             turn.actions = await self._resolver.settle(tx, judged)
-            turn.outgoing = await backlog.write(
-                tx, self._ledger.vault, [m for f in turn.settled for m in f.outcome.messages]
-            )
+            await self._cards.make(tx, turn.actions)
+            turn.outgoing = await self._write(tx, turn.settled)
             for f in turn.settled:
                 for write in f.outcome.writes:
                     await write(tx)
@@ -199,6 +207,10 @@ class Coordinator:
             turn.outgoing += await backlog.write(tx, self._ledger.vault, following.messages)
             turn.completed = following.completed
         return turn
+
+    async def _write(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[Stored]:
+        encoded = {i: data for f in reversed(settled) for i, data in f.outcome.encoded.items()}  # the first one counts
+        return await backlog.write(tx, self._ledger.vault, [m for f in settled for m in f.outcome.messages], encoded)
 
     async def _settle_context(self, tx: AsyncConnection, finished: Sequence[Finished], turn: Turn) -> None:
         """Sort out what was handled before, what lost a race on shared context, and what won."""
@@ -338,7 +350,7 @@ class Coordinator:
         await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
 
 
-OUTSIDE = "user"
+OUTSIDE = PERSON
 """The proposer of actions that come from no agent."""
 NO_LANE: Any = None
 """The lane of messages that go to nobody."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import CATALOGUE
 from brody_agents.arguments import Notify, TaskCreate, TaskMerge, TaskTarget, TaskUpdate
 from brody_agents.communication.message_protocol import stable_id
-from brody_agents.coordinator.conflict_resolver import merge_into_task
+from brody_agents.coordinator.conflicts.tasks import merge_into_task
 from brody_agents.errors import NotFound, ProviderError, Stale
 from brody_agents.ledger.actions import ActionRecord, merged_into, task_of
 from brody_agents.ledger.statements import insert_new, table

@@ -24,7 +24,7 @@ from brody_agents.communication.message_protocol import (
     stable_id,
 )
 from brody_agents.coordinator import effects
-from brody_agents.coordinator.progress import RunBook
+from brody_agents.coordinator.progress import Following, RunBook
 from brody_agents.errors import BrodyError
 from brody_agents.ledger import actions, messages
 from brody_agents.ledger.actions import ActionRecord
@@ -76,7 +76,7 @@ class Executor:
         """Carry out the oldest approved actions and return how many there were."""
         a = table(Action).c
         wanted = (a.state == ActionState.APPROVED, a.kind.in_(sorted(effects.EFFECTS)))
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             users = {found.user_id for found in await tx.execute(table(Action).select().where(*wanted).limit(BATCH))}
         if not users:
             return 0
@@ -85,13 +85,17 @@ class Executor:
             approved = await actions.load(tx, self._ledger.vault, *wanted, a.user_id.in_(users), limit=BATCH)
             ended = [await self._carried_out(tx, action) for action in approved]
             await actions.move(tx, self._ledger.vault, ended)
-            await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
-            stored = await messages.write(tx, self._ledger.vault, [_result(e) for e in ended if self._wants_result(e)])
-            following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id})
-            stored += await messages.write(tx, self._ledger.vault, following.messages)
+            stored, following = await self._told(tx, ended)
         await self._publish(stored)
         self._runs.note(following.completed, closed=())
         return len(ended)
+
+    async def _told(self, tx: AsyncConnection, ended: Sequence[ActionRecord]) -> tuple[list[Stored], Following]:
+        """Write what follows from actions that ended: audit, events to the proposers, the next steps of runs."""
+        await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
+        stored = await messages.write(tx, self._ledger.vault, [_result(e) for e in ended if self._wants_result(e)])
+        following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id})
+        return stored + await messages.write(tx, self._ledger.vault, following.messages), following
 
     async def _carried_out(self, tx: AsyncConnection, action: ActionRecord) -> ActionRecord:
         try:

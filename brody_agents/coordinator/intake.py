@@ -23,6 +23,8 @@ LOOK = 0.5
 PACE = 2.0
 """Seconds over which the pace of the work is measured."""
 
+Encoded = tuple[AgentMessage, bytes]
+"""A message with its wire form."""
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
 
 
@@ -67,7 +69,7 @@ class Intake:
         self._ledger = ledger
         self._publish = publish
         self._pressure = pressure
-        self._waiting: list[tuple[AgentMessage, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[AgentMessage, bytes, asyncio.Future[None]]] = []
         self._turn = asyncio.Lock()
 
     async def put(self, message: AgentMessage) -> None:
@@ -75,14 +77,14 @@ class Intake:
 
         Raises ``ProtocolError`` for what cannot be sent, ``Overloaded`` when the backlog is longer than its limit.
         """
-        encode(message)  # whoever shares the transaction must not suffer for it
+        data = encode(message)  # whoever shares the transaction must not suffer for it
         try:
             self._pressure.check()
         except Overloaded:
             await self._pressure.look(len(self._waiting))  # there may be room by the next try
             raise
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((message, done))
+        self._waiting.append((message, data, done))
         async with self._turn:
             if not done.done():
                 await asyncio.shield(self._write())  # whoever else is in the group needs its end
@@ -91,25 +93,26 @@ class Intake:
     async def _write(self) -> None:
         group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         try:
-            stored = await self._stored([message for message, _ in group])
+            stored = await self._stored([(message, data) for message, data, _ in group])
             await self._publish(stored)
         except Exception as error:
-            for _, done in group:
+            for *_, done in group:
                 done.set_exception(error)
             return
-        for _, done in group:
+        for *_, done in group:
             done.set_result(None)
         await self._pressure.look(len(self._waiting))
 
-    async def _stored(self, group: Sequence[AgentMessage]) -> list[Stored]:
+    async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
+        encoded = {message.id: data for message, data in reversed(group)}  # the first one counts
         async with self._ledger.write() as tx:
-            stored = await messages.write(tx, self._ledger.vault, group)
+            stored = await messages.write(tx, self._ledger.vault, [message for message, _ in group], encoded)
             if len(stored) < len(group):
                 await self._bury_others(tx, group)
         return stored
 
-    async def _bury_others(self, tx: AsyncConnection, group: Sequence[AgentMessage]) -> None:
+    async def _bury_others(self, tx: AsyncConnection, group: Sequence[Encoded]) -> None:
         """Bury the messages whose id another one has; the same message sent again is nothing to mind."""
-        standing = await messages.standing(tx, {m.id for m in group})
-        others = [m for m in group if standing[m.id].digest != digest_of(encode(m))]
-        await bury(tx, self._ledger.vault, [id_taken(m, encode(m)) for m in others])
+        standing = await messages.standing(tx, {m.id for m, _ in group})
+        others = [(m, data) for m, data in group if standing[m.id].digest != digest_of(data)]
+        await bury(tx, self._ledger.vault, [id_taken(m, data) for m, data in others])

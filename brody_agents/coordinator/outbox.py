@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from brody_agents.communication.bus.base import Bus
 from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, digest_of
+from brody_agents.ledger.messages import Stored, Waiting, digest_of
+
+M = TypeVar("M", Stored, Waiting)
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -82,7 +85,8 @@ class Outbox:
         if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())
-            await self._send(self._chosen(await messages.overdue(self._ledger, STREAM_LIMIT)))  # to be recorded
+            overdue = self._chosen(await messages.overdue(self._ledger, STREAM_LIMIT))  # to be recorded
+            await self._send(await self._read({message.id for message in overdue}))
             self._later = await messages.next_due(self._ledger)
         elif not self._worth_a_look():
             return
@@ -113,7 +117,7 @@ class Outbox:
     async def _next(self) -> list[Stored]:
         """Choose from the backlog, passing over users who have as much under way as they may."""
         self._missed = False
-        chosen: list[Stored] = []
+        chosen: list[Waiting] = []
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
             rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full)
@@ -126,20 +130,21 @@ class Outbox:
             self._behind = None
         if self._missed:
             self._behind = None
-        return chosen
+        return await self._read({waiting.id for waiting in chosen})
 
-    async def _longest(self, rows: Sequence[Stored], full: Collection[str]) -> list[Stored]:
+    async def _longest(self, rows: Sequence[Waiting], full: Collection[str]) -> list[Waiting]:
         """Return who has waited longest; the ledger is asked only if it has more than these rows."""
         since = datetime.now(UTC) - AGEING
         if len(rows) > STREAM_LIMIT:
             return await messages.longest_waiting(self._ledger, STREAM_LIMIT // SHARE, since, without=full)
-        return sorted((m for m in rows if m.created_at and m.created_at <= since), key=lambda m: m.seq)
+        return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)
 
     async def _lost(self) -> list[Stored]:
         late = time.monotonic() - LOST_AFTER
-        ids = {message_id for message_id, sent in self._published.items() if sent.at < late}
-        if not ids:
-            return []
+        return await self._read({message_id for message_id, sent in self._published.items() if sent.at < late})
+
+    async def _read(self, ids: set[str]) -> list[Stored]:
+        """Return what is to be published of messages that are taken on; those that are closed by now are let go."""
         found = await messages.still_open(self._ledger, ids)
         self.closed(ids - {message.id for message in found})
         return found
@@ -151,9 +156,9 @@ class Outbox:
         if chosen:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
 
-    def _chosen(self, waiting: Sequence[Stored]) -> list[Stored]:
+    def _chosen(self, waiting: Sequence[M]) -> list[M]:
         """Take on what there is room for, and note whose messages are left."""
-        chosen: list[Stored] = []
+        chosen: list[M] = []
         for message in waiting:
             if self._behind is None or len(self._users) >= STREAM_LIMIT:
                 self._behind = None

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.agent import BrodyAgent, handles
 from brody_agents.communication.message_protocol import BROADCAST, COORDINATOR, stable_id
-from brody_agents.communication.payloads import BriefReady, ConflictFound, EmailClassified, PrepareBrief
+from brody_agents.communication.payloads import BriefReady, ConflictFound, EmailClassified, PrepareBrief, Replan
 from brody_agents.context import Context
+from brody_agents.coordinator.conflict_resolver import ConflictResolver
+from brody_agents.coordinator.replanning import Replanner
 from brody_agents.ledger import actions, runs
 from brody_agents.ledger.actions import VerdictRecord
 from brody_agents.ledger.ledger import Ledger
@@ -35,12 +37,14 @@ class CoordinatorAgent(BrodyAgent):
     """Handle the coordinator's own messages; the only agent whose handlers write to the ledger's rows."""
 
     name = COORDINATOR
-    capabilities = ("keep classifications", "give verdicts", "prepare briefs")
+    capabilities = ("keep classifications", "give verdicts", "plan again", "prepare briefs")
 
-    def __init__(self, ledger: Ledger, write_brief: WriteBrief) -> None:
+    def __init__(self, ledger: Ledger, write_brief: WriteBrief, resolver: ConflictResolver) -> None:
         super().__init__()
         self._ledger = ledger
         self._write_brief = write_brief
+        self._resolver = resolver
+        self._replanner = Replanner(ledger, resolver)
 
     @handles
     async def keep_classifications(self, messages: list[EmailClassified], ctx: Context) -> None:
@@ -68,6 +72,7 @@ class CoordinatorAgent(BrodyAgent):
             for group, fields in ((threaded, (*_FIELDS, "thread_id")), (plain, _FIELDS)):
                 if group:
                     await tx.execute(_statement(*fields), group)
+            await self._resolver.threads_moved(tx, ctx.user_id, [m.email_id for m in messages if m.thread_id])
 
         ctx.outcome.writes.append(write)
 
@@ -91,6 +96,11 @@ class CoordinatorAgent(BrodyAgent):
         )
         vault = self._ledger.vault
         ctx.outcome.writes.append(lambda tx: actions.add_verdicts(tx, vault, [verdict]))
+
+    @handles
+    async def plan_again(self, message: Replan, ctx: Context) -> None:
+        """Find another time for what gave way, or make on what is there now what was made on a stale read."""
+        await self._replanner.plan(message, ctx)
 
     @handles
     async def prepare_brief(self, message: PrepareBrief, ctx: Context) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from brody_agents.errors import BrodyError, ConfigurationError, UnknownSource
 from brody_agents.integrations.base import Provider
+from brody_agents.integrations.remote import shown
 
 GROUP = "brody_agents.providers"
 
@@ -24,10 +25,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "mbox": f"{_HERE}.mail.mbox:Mbox",
         "eml": f"{_HERE}.mail.eml:EmlFolder",
     },
-    "calendar": {"ics": f"{_HERE}.calendar.local:IcsCalendar"},
+    "calendar": {"ics": f"{_HERE}.calendar.local:IcsCalendar", "caldav": f"{_HERE}.calendar.caldav:CalDav"},
     "files": {"dir": f"{_HERE}.files.local:Folder"},
     "contacts": {"vcf": f"{_HERE}.contacts.local:Vcf"},
     "tasks": {},
+    "send": {"smtp": f"{_HERE}.mail.smtp:Smtp", "smtps": f"{_HERE}.mail.smtp:Smtps"},
 }
 """Our providers by domain and word."""
 
@@ -67,12 +69,14 @@ def _loaded(entry: EntryPoint) -> Factory:
 
 
 def _what(domain: str, word: str, known: list[str]) -> str:
+    word = shown(word)
     if not known:
         return f"{word!r} names no source: there is no provider for {domain}."
     return f"{word!r} names no source of {domain}. Known are: {', '.join(f'{scheme}:PATH' for scheme in known)}."
 
 
 def _hint(domain: str, word: str) -> str:
+    word = shown(word)
     elsewhere = [other for other, words in BUILT_IN.items() if word.partition(":")[0] in words and other != domain]
     if elsewhere:
         return f"{word.partition(':')[0]}: is a source of {elsewhere[0]}: use --{elsewhere[0]}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
@@ -47,6 +47,10 @@ class ActionRecord:
     reason: str = ""
     """Why it stands where it stands, for a person."""
     result: dict[str, Any] | None = None
+    intent: dict[str, Any] | None = None
+    """What was read of the account before the effect was tried; whoever reconciles needs it."""
+    not_before: datetime | None = None
+    """Nothing is tried before this time."""
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = None
@@ -77,6 +81,8 @@ class VerdictRecord:
     """What would have happened without the rule."""
     options: list[str]
     created_at: datetime
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """What the rule looked at."""
 
 
 def task_of(action_id: str) -> str:
@@ -110,6 +116,34 @@ async def held(tx: AsyncConnection, resources: Collection[str]) -> list[tuple[st
     return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
 
 
+async def held_near(tx: AsyncConnection, claims: Collection[Claim]) -> list[tuple[str, Claim]]:
+    """Return the claims that open actions hold on the resources of these; intervals only around those wanted."""
+    if not claims:
+        return []
+    starts = [c.start for c in claims if c.mode == "interval"]
+    ends = [c.end for c in claims if c.mode == "interval"]
+    near: list[Any] = [_C.resource.in_({c.resource for c in claims})]
+    if starts and None not in starts and None not in ends and not _mixed(claims):
+        around = (_C.start < max(e for e in ends if e)) & (_C.end > min(s for s in starts if s))
+        near.append(or_(_C.mode != "interval", _C.start.is_(None), _C.end.is_(None), around))
+    columns = (_C.action_id, _C.resource, _C.mode, _C.start, _C.end)
+    query = select(*columns).join(table(Action), _A.id == _C.action_id).where(*near)
+    rows = await tx.execute(query.order_by(_A.seq, _C.position))
+    return [(row.action_id, Claim(row.resource, row.mode, row.start, row.end)) for row in rows]
+
+
+def _mixed(claims: Collection[Claim]) -> bool:
+    """Say whether a resource is claimed both for an interval and as a whole."""
+    intervals = {c.resource for c in claims if c.mode == "interval"}
+    return any(c.mode != "interval" and c.resource in intervals for c in claims)
+
+
+async def release_time(tx: AsyncConnection, ids: Collection[str]) -> None:
+    """Have actions let go of the intervals that they claim; the rest they keep."""
+    if ids:
+        await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(ids), _C.mode == "interval"))
+
+
 async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord]) -> None:
     """Write the states, reasons and results of actions; final ones let go of their claims."""
     now = datetime.now(UTC)
@@ -140,9 +174,15 @@ async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
 
 
 async def any_busy(tx: AsyncConnection) -> bool:
-    """Say whether any action is approved and not yet carried out."""
-    query = select(_A.id).where(_A.state.in_((ActionState.APPROVED, ActionState.EXECUTING))).limit(1)
+    """Say whether any action is due or under way; one that waits for its time is neither."""
+    due = _A.state.in_((ActionState.APPROVED, ActionState.EXECUTING)), is_due(datetime.now(UTC))
+    query = select(_A.id).where(*due).limit(1)
     return (await tx.execute(query)).first() is not None
+
+
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that an action's time has come."""
+    return or_(_A.not_before.is_(None), _A.not_before <= now)
 
 
 async def load(tx: AsyncConnection, vault: Vault, *conditions: Any, limit: int | None = None) -> list[ActionRecord]:
@@ -180,7 +220,7 @@ async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[
 
 
 _VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
-_VERDICT_DETAIL = ("parties", "why", "otherwise", "options")
+_VERDICT_DETAIL = ("parties", "why", "otherwise", "options", "inputs")
 
 
 def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
@@ -191,6 +231,8 @@ def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
         "why": vault.seal(a.user_id, a.why),
         "reason": vault.seal(a.user_id, a.reason),
         "result": None,
+        "intent": None,
+        "not_before": a.not_before,
     }
 
 
@@ -209,7 +251,7 @@ def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
     row.pop("seq")
     user_id = row["user_id"]
-    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result")}
+    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
     row["state"] = ActionState(row["state"])
     return ActionRecord(**row)
 

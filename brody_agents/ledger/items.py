@@ -17,7 +17,7 @@ from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
 from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
 from brody_agents.integrations.tasks.base import RawTask
-from brody_agents.ledger.statements import table, upsert
+from brody_agents.ledger.statements import in_parts, table, upsert
 from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount, Task
 from brody_agents.ledger.vault import Vault
 
@@ -91,8 +91,8 @@ async def remove(tx: AsyncConnection, owner: Owner, domain: str, keys: Collectio
     """Note that items are no longer in the source; their rows stay."""
     t = table(TABLES[domain])
     ids = [owner.item_id(key) for key in keys]
-    if ids:
-        await tx.execute(update(t).where(t.c.id.in_(ids), t.c.user_id == owner.user_id).values(removed=True))
+    for some in in_parts(ids):
+        await tx.execute(update(t).where(t.c.id.in_(some), t.c.user_id == owner.user_id).values(removed=True))
 
 
 async def write_bad(tx: AsyncConnection, owner: Owner, domain: str, bad: Sequence[BadItem]) -> None:

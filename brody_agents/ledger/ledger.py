@@ -1,7 +1,7 @@
-"""Open the ledger and run its transactions.
+"""Open the ledger and run its transactions; only one write transaction is open at a time, so settling is serial.
 
 SQLite runs in WAL mode with ``synchronous=FULL`` on every connection; a write transaction begins with
-``BEGIN IMMEDIATE`` and only one is open at a time, which is what makes settling serial.
+``BEGIN IMMEDIATE``. On PostgreSQL it takes an advisory lock, and ``synchronous_commit`` is on.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
+from brody_agents.ledger import postgres
+from brody_agents.ledger.driver import BEGIN_WRITE, connect
 from brody_agents.ledger.migrations import migrate
 from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import Row, User, UserKey
@@ -42,21 +46,22 @@ class LedgerBusy(Retryable):
 class Ledger:
     """The database of a home, or one in memory (``home=None``)."""
 
-    def __init__(self, engine: AsyncEngine, vault: Vault, *, single: bool) -> None:
+    def __init__(self, engine: AsyncEngine, reader: AsyncEngine, vault: Vault, *, single: bool) -> None:
         self._engine = engine
+        self._reader = reader
         self.vault = vault
         self._writing = asyncio.Lock()
         self._learning = asyncio.Lock()
         self._single = single
 
     @classmethod
-    async def open(cls, home: Path | None) -> Ledger:
-        """Open the ledger and bring its schema up to date.
+    async def open(cls, home: Path | None, url: str = "") -> Ledger:
+        """Open the ledger of a home, in its file or in the PostgreSQL at ``url``, and bring its schema up to date.
 
         Raises ``HomeTooNew`` for a schema that this version does not know, ``LedgerError`` for a file that is no
         ledger, ``LedgerFull`` when the disk is full.
         """
-        opening = asyncio.ensure_future(cls._open(home))
+        opening = asyncio.ensure_future(cls._open(home, url))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:  # the driver does not take it well to be given up half-way
@@ -66,13 +71,20 @@ class Ledger:
             raise
 
     @classmethod
-    async def _open(cls, home: Path | None) -> Ledger:
-        ledger = cls(_engine(home), _vault(home), single=home is None)
-        if home:
+    async def _open(cls, home: Path | None, url: str) -> Ledger:
+        vault = _vault(home)
+        if url:
+            engine = postgres.engine(url, _JSON)
+            ledger = cls(engine, engine, vault, single=False)
+        elif home:
             _try(_file(home))
+            ledger = cls(_engine(_file(home), near=True), _engine(_file(home), near=False), vault, single=False)
+        else:
+            engine = _memory()
+            ledger = cls(engine, engine, vault, single=True)
         try:
             async with ledger.write() as tx:
-                await tx.run_sync(migrate if home else _create)
+                await tx.run_sync(migrate if home or url else _create)
         except BaseException:
             await ledger.close()
             raise
@@ -80,11 +92,22 @@ class Ledger:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection that sees one snapshot."""
+        """Give a connection that sees one snapshot; its questions may take long, the event loop goes on meanwhile."""
+        async with self._looking(self._reader) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that sees one snapshot, for what an index answers at once."""
+        async with self._looking(self._engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _looking(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         guard: AbstractAsyncContextManager[Any] = self._writing if self._single else nullcontext()
         with _translated():
-            async with guard, self._engine.connect() as connection:
-                yield connection
+            async with guard, engine.connect() as plain:
+                yield await _snapshot(plain)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -93,6 +116,8 @@ class Ledger:
             async with self._writing, self._engine.connect() as plain:
                 connection = await plain.execution_options(brody_write=True)
                 async with connection.begin():
+                    if connection.dialect.name == "postgresql":
+                        await postgres.only_writer(connection)
                     yield connection
 
     async def ensure_users(self, user_ids: set[str]) -> None:
@@ -118,6 +143,13 @@ class Ledger:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+        await self._reader.dispose()
+
+
+async def _snapshot(connection: AsyncConnection) -> AsyncConnection:
+    if connection.dialect.name == "postgresql":  # SQLite's transactions are snapshots by themselves
+        return await connection.execution_options(isolation_level="REPEATABLE READ")
+    return connection
 
 
 def _create(connection: Connection) -> None:
@@ -129,12 +161,28 @@ def _vault(home: Path | None) -> Vault:
     return Vault.of_home(home) if home else Vault(os.urandom(32))
 
 
-def _engine(home: Path | None) -> AsyncEngine:
-    if home is None:
-        engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
-    else:
-        place = URL.create("sqlite+aiosqlite", database=str(_file(home)))  # a name may have a ? or a # in it
-        engine = create_async_engine(place, pool_size=4)
+def _engine(file: Path, *, near: bool) -> AsyncEngine:
+    place = URL.create("sqlite+aiosqlite", database=str(file))  # a name may have a ? or a # in it
+    how: dict[str, Any] = {"async_creator": partial(connect, file)} if near else {}
+    return _listening(create_async_engine(place, pool_size=4, **_JSON, **how))
+
+
+def _memory() -> AsyncEngine:
+    return _listening(create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool, **_JSON))
+
+
+def _written(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _read(text: Any) -> Any:
+    return orjson.loads(text) if isinstance(text, str) else text  # SQLite gives a bare number back as one
+
+
+_JSON: dict[str, Any] = {"json_serializer": _written, "json_deserializer": _read}
+
+
+def _listening(engine: AsyncEngine) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _configure)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -162,7 +210,7 @@ def _configure(connection: Any, record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("brody_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
 
 
 @contextmanager
@@ -170,8 +218,8 @@ def _translated() -> Iterator[None]:
     """Turn the driver's errors into this package's."""
     try:
         yield
-    except DatabaseError as error:
-        raise _explained(error.orig) from error
+    except DBAPIError as error:
+        raise (postgres.explained(error) or _explained(error.orig)) from error
 
 
 def _explained(error: BaseException | None) -> BrodyError:

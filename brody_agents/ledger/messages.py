@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
@@ -19,8 +19,6 @@ from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message
 from brody_agents.ledger.vault import Vault
 
 _M, _H, _D = table(Message).c, table(Handled).c, table(DeadLetter).c
-_IS_OPEN: Any = literal_column("messages.open", Boolean)
-"""As the partial indexes have it: SQLite uses them for no other way to write it."""
 _PRIORITIES = range(len(Priority))
 
 
@@ -33,15 +31,20 @@ class Stored:
     run_id: str | None
     partition: int
     body: bytes
+    digest: bytes
+    """What tells the same message from another with its id."""
     begun: bool = False
     """Whether some agent may be done with it, or has tried it."""
-    seq: int = 0
-    created_at: datetime | None = None
 
-    @property
-    def digest(self) -> bytes:
-        """Return what tells the same message from another with its id."""
-        return digest_of(self.body)
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message of the backlog, as much of it as its order needs."""
+
+    id: str
+    user_id: str
+    seq: int
+    created_at: datetime
 
 
 @dataclass(slots=True)
@@ -61,18 +64,28 @@ def digest_of(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-async def write(tx: AsyncConnection, vault: Vault, messages: Sequence[AgentMessage]) -> list[Stored]:
-    """Put messages in the backlog and return those that are new; one that is there already stays as it is."""
+async def write(
+    tx: AsyncConnection, vault: Vault, messages: Sequence[AgentMessage], encoded: Mapping[str, bytes] | None = None
+) -> list[Stored]:
+    """Put messages in the backlog and return those that are new; one that is there already stays as it is.
+
+    ``encoded`` has the wire forms, by id, that are known already.
+    """
     if not messages:
         return []
     now = datetime.now(UTC)
     each: dict[str, AgentMessage] = {}
     for m in messages:
         each.setdefault(m.id, m)
-    stored = [Stored(m.id, m.user_id, m.run_id, partition_of(m.user_id), encode(m)) for m in each.values()]
+    stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
     rows = [_row(vault, each[s.id], s, now) for s in stored]
     new = set((await tx.execute(insert_new(tx, Message).returning(_M.id), rows)).scalars())
     return [s for s in stored if s.id in new]
+
+
+def _stored_as(message: AgentMessage, body: bytes) -> Stored:
+    user_id = message.user_id
+    return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
 
 
 def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
@@ -133,40 +146,51 @@ async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
         await tx.execute(update(table(Message)).where(_M.id.in_(ids)).values(open=False))
 
 
-async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Stored]:
+async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Waiting]:
     """Return open messages that are due: by priority, then the earliest deadline, then as they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
     not depend on how fast accounts are read. Users in ``without`` are passed over.
     """
-    return await _stored(ledger, _due().where(*_others(without)).order_by(*_ORDER).limit(limit))
+    query = _due(*_WAITING).where(*_others(without)).order_by(*_ORDER)
+    return await _waiting(ledger, query.limit(limit))
 
 
 async def longest_waiting(
     ledger: Ledger, limit: int, since: datetime, *, without: Collection[str] = ()
-) -> list[Stored]:
-    """Return open messages that are due and have waited since then, the oldest first."""
-    query = _due().where(_M.created_at <= since, *_others(without))
-    return await _stored(ledger, query.order_by(_M.seq).limit(limit))
+) -> list[Waiting]:
+    """Return those that have waited since a time among what is next of each priority, the oldest first.
+
+    Next are, of each, those with the earliest deadlines, and the oldest of those without one: so the index of the
+    backlog answers, and nothing needs an index of age.
+    """
+    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without))
+    heads = [
+        due.where(_M.priority == priority, with_one).order_by(*_ORDER).limit(limit).subquery()
+        for priority in _PRIORITIES
+        for with_one in (_M.deadline < NO_DEADLINE, _M.deadline == NO_DEADLINE)
+    ]
+    found = await _waiting(ledger, union_all(*(select(head) for head in heads)))
+    return sorted(found, key=lambda m: m.seq)[:limit]
 
 
-async def overdue(ledger: Ledger, limit: int) -> list[Stored]:
+async def overdue(ledger: Ledger, limit: int) -> list[Waiting]:
     """Return open messages whose deadline has passed, whether they are due or not."""
-    query = select(*_columns()).where(_IS_OPEN, _M.priority.in_(_PRIORITIES), _M.deadline <= datetime.now(UTC))
-    return await _stored(ledger, query.limit(limit))
+    late = (_M.priority.in_(_PRIORITIES), _M.deadline <= datetime.now(UTC))
+    return await _waiting(ledger, select(*_WAITING).where(_M.open, *late).limit(limit))
 
 
 async def next_due(ledger: Ledger) -> datetime | None:
     """Return when the next of the messages that are to wait is due."""
     query = select(func.min(_M.not_before, type_=_M.not_before.type))
-    async with ledger.read() as tx:
-        due: datetime | None = (await tx.execute(query.where(_IS_OPEN, _M.not_before > datetime.now(UTC)))).scalar()
+    async with ledger.glance() as tx:
+        due: datetime | None = (await tx.execute(query.where(_M.open, _M.not_before > datetime.now(UTC)))).scalar()
     return due
 
 
 async def length(ledger: Ledger, limit: int) -> int:
     """Return how many messages are open, counted up to a limit."""
-    few = select(_M.seq).where(_IS_OPEN).limit(limit).subquery()
+    few = select(_M.priority).where(_M.open).limit(limit).subquery()
     async with ledger.read() as tx:
         return (await tx.execute(select(func.count()).select_from(few))).scalar_one()
 
@@ -181,67 +205,73 @@ async def postpone(tx: AsyncConnection, pauses: Iterable[tuple[str, datetime, in
 
 async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) -> set[str]:
     """Note that the process ended while messages were handled; return those with as many deaths as the limit."""
-    chosen = (_M.id.in_(ids), _IS_OPEN)
+    chosen = (_M.id.in_(ids), _M.open)
     await tx.execute(update(table(Message)).where(*chosen).values(deaths=_M.deaths + 1))
     return set((await tx.execute(select(_M.id).where(*chosen, _M.deaths >= limit))).scalars())
 
 
 async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return messages as they are on the bus."""
-    return await _stored(ledger, select(*_columns()).where(_M.id.in_(ids)))
+    return await _stored(ledger, select(*_STORED).where(_M.id.in_(ids)))
+
+
+async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
+    """Return those of the messages that are open and to be published: due, or too late and to be recorded as such."""
+    if not ids:
+        return []
+    late = _M.deadline <= datetime.now(UTC)
+    return await _stored(ledger, _due(*_STORED, late=[late]).where(_M.id.in_(ids)).order_by(*_ORDER))
+
+
+async def any_due(tx: AsyncConnection) -> bool:
+    """Say whether any message is open and due."""
+    return (await tx.execute(_due(_M.id).limit(1))).first() is not None
+
+
+def _due(*columns: Any, late: Sequence[Any] = ()) -> Any:
+    r, now = table(Run).c, datetime.now(UTC)
+    reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
+    return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now, *late), ~reading)
 
 
 def _others(without: Collection[str]) -> list[Any]:
     return [_M.user_id.not_in(without)] if without else []
 
 
-_ORDER = (_M.priority, _M.deadline, _M.seq)
-
-
-async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
-    """Return those of the messages that are open."""
-    return await _stored(ledger, _due().where(_M.id.in_(ids)).order_by(*_ORDER))
-
-
-async def any_due(tx: AsyncConnection) -> bool:
-    """Say whether any message is open and due."""
-    return (await tx.execute(_due().limit(1))).first() is not None
-
-
-def _due() -> Any:
-    r, now = table(Run).c, datetime.now(UTC)
-    reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
-    return select(*_columns()).where(_IS_OPEN, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
-
-
-def _columns() -> tuple[Any, ...]:
+def _begun() -> Any:
     handled = select(_H.agent).where(_H.message_id == _M.id).exists()
     buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
-    begun = or_(_M.attempts > 0, _M.deaths > 0, handled, buried).label("begun")
-    return (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, begun, _M.seq, _M.created_at)
+    return or_(_M.attempts > 0, _M.deaths > 0, handled, buried).label("begun")
+
+
+_ORDER = (_M.priority, _M.deadline, _M.seq)
+_WAITING = (_M.id, _M.user_id, _M.seq, _M.created_at)
+_STORED = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, _M.digest, _begun())
+
+
+async def _waiting(ledger: Ledger, query: Any) -> list[Waiting]:
+    async with ledger.glance() as tx:
+        return [Waiting(*row) for row in await tx.execute(query)]
 
 
 async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
-    async with ledger.read() as tx:
+    async with ledger.glance() as tx:
         rows = (await tx.execute(query)).all()
     await ledger.ensure_users({row.user_id for row in rows})
-    vault = ledger.vault
-    return [
-        Stored(i, user_id, run_id, partition, vault.open_bytes(user_id, body), bool(begun), seq, at)
-        for i, user_id, run_id, partition, body, begun, seq, at in rows
-    ]
+    opened = ledger.vault.open_bytes
+    return [Stored(r.id, r.user_id, r.run_id, r.partition, opened(r.user_id, r.body), r.digest, r.begun) for r in rows]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:
     """Return the users that have open messages."""
-    return set((await tx.execute(select(_M.user_id).where(_IS_OPEN).distinct())).scalars())
+    return set((await tx.execute(select(_M.user_id).where(_M.open).distinct())).scalars())
 
 
 async def open_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
     """Return those of the runs that have an open message."""
     found = set()
     for run_id in run_ids:
-        query = select(_M.id).where(_IS_OPEN, _M.run_id == run_id).limit(1)
+        query = select(_M.id).where(_M.open, _M.run_id == run_id).limit(1)
         if (await tx.execute(query)).first() is not None:
             found.add(run_id)
     return found
@@ -249,6 +279,6 @@ async def open_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
 
 async def progress(tx: AsyncConnection, run_id: str) -> tuple[int, int]:
     """Return how many messages of a run are closed, and how many there are."""
-    query = select(func.count(), func.sum(case((_IS_OPEN, 0), else_=1))).where(_M.run_id == run_id)
+    query = select(func.count(), func.sum(case((_M.open, 0), else_=1))).where(_M.run_id == run_id)
     total, closed = (await tx.execute(query)).one()
     return int(closed or 0), int(total)

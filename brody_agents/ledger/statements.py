@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Table, select
+from sqlalchemy import Insert, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from brody_agents.errors import NotFound
+
+T = TypeVar("T")
+_AT_A_TIME = 10_000
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -25,6 +29,12 @@ async def whole_id(tx: AsyncConnection, column: Any, beginning: str) -> str:
     if len(found) > 1 and beginning not in found:
         raise NotFound(f"Several ids begin with {beginning!r}.", "Give more of the id.")
     return found[0] if len(found) == 1 else beginning
+
+
+def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield values as many at a time as a statement of either database takes (32,767 with PostgreSQL)."""
+    for start in range(0, len(values), _AT_A_TIME):
+        yield values[start : start + _AT_A_TIME]
 
 
 def insert(tx: AsyncConnection, model: type[SQLModel]) -> Any:
@@ -46,3 +56,14 @@ def upsert(tx: AsyncConnection, model: type[SQLModel], keep: frozenset[str] = fr
     others = {c.name: statement.excluded[c.name] for c in table(model).columns if c.name not in {*keys, *keep}}
     replaced: Insert = statement.on_conflict_do_update(index_elements=keys, set_=others)
     return replaced
+
+
+async def serialise(tx: AsyncConnection, accounts: Collection[str]) -> None:
+    """Let one transaction at a time settle what belongs to these accounts, until it ends.
+
+    PostgreSQL: a transaction-level advisory lock an account, in sorted order, so that no two wait for each other.
+    SQLite has nothing to do: a write transaction begins with ``BEGIN IMMEDIATE`` and is alone.
+    """
+    if tx.dialect.name == "postgresql":
+        for account in sorted(set(accounts)):
+            await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(account, 0))))

@@ -9,44 +9,33 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Column, Index, Integer, LargeBinary, text
+from sqlmodel import Field
 
+from brody_agents.ledger.resource_tables import Breaker as Breaker
+from brody_agents.ledger.resource_tables import BudgetLimit as BudgetLimit
+from brody_agents.ledger.resource_tables import BudgetReservation as BudgetReservation
+from brody_agents.ledger.resource_tables import BudgetUse as BudgetUse
+from brody_agents.ledger.resource_tables import ResourceLease as ResourceLease
+from brody_agents.ledger.rows import SEQUENCE, json_column, sealed_column, time_column
+from brody_agents.ledger.rows import Row as Row
 from brody_agents.ledger.types import Sealed, SealedBytes, UtcTime
-
-
-def _time(nullable: bool = True, index: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(UtcTime, nullable=nullable, index=index))
 
 
 def _count() -> Any:
     return Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
 
 
-def _sealed() -> Any:
-    return Field(default=None, sa_column=Column(Sealed, nullable=True))
-
-
-def _json() -> Any:
-    return Field(default=None, sa_column=Column(JSON, nullable=True))
-
-
-_OPEN = text("open")
+_OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
+"""Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
+_ASKS = text("state = 'open'")
+_LATER: Any = {
+    "sqlite_where": text("open = 1 AND not_before IS NOT NULL"),
+    "postgresql_where": text("open AND not_before IS NOT NULL"),
+}
 _NEVER = text("'9999-12-31 00:00:00.000000'")
-_LATER = text("open AND not_before IS NOT NULL")
 NO_DEADLINE = datetime(9999, 12, 31, tzinfo=UTC)
 """What stands for no deadline, so that one index has those with and those without in their order."""
-_SEQ = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Row(SQLModel):
-    """Base of all tables; its metadata is this package's own."""
-
-    model_config = {"arbitrary_types_allowed": True}
-
-    metadata = MetaData(
-        naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
-    )
 
 
 class User(Row, table=True):
@@ -58,10 +47,10 @@ class User(Row, table=True):
     email: str | None = Field(default=None, unique=True)
     name: str = ""
     password_hash: str | None = None
-    created_at: datetime = _time(nullable=False)
-    updated_at: datetime = _time(nullable=False)
-    preferences: dict[str, Any] | None = _json()
-    api_keys: dict[str, Any] | None = _json()
+    created_at: datetime = time_column(nullable=False)
+    updated_at: datetime = time_column(nullable=False)
+    preferences: dict[str, Any] | None = json_column()
+    api_keys: dict[str, Any] | None = json_column()
 
 
 class UserKey(Row, table=True):
@@ -82,9 +71,9 @@ class EmailAccount(Row, table=True):
     user_id: str = Field(primary_key=True)
     provider: str = ""
     email_address: str | None = None
-    access_token: SealedBytes | None = _sealed()
-    refresh_token: SealedBytes | None = _sealed()
-    last_sync: datetime | None = _time()
+    access_token: SealedBytes | None = sealed_column()
+    refresh_token: SealedBytes | None = sealed_column()
+    last_sync: datetime | None = time_column()
     is_active: bool = True
 
 
@@ -103,23 +92,23 @@ class Email(Row, table=True):
     external_id: str
     version: str = ""
     subject: str = ""
-    body: SealedBytes | None = _sealed()
+    body: SealedBytes | None = sealed_column()
     sender: str = ""
-    recipients: dict[str, Any] | None = _json()
-    timestamp: datetime = _time(nullable=False)
+    recipients: dict[str, Any] | None = json_column()
+    timestamp: datetime = time_column(nullable=False)
     urgency: str | None = None
     category: str | None = None
-    ai_summary: SealedBytes | None = _sealed()
-    action_items: SealedBytes | None = _sealed()
-    processed_at: datetime | None = _time()
+    ai_summary: SealedBytes | None = sealed_column()
+    action_items: SealedBytes | None = sealed_column()
+    processed_at: datetime | None = time_column()
     message_id: str = ""
-    head: dict[str, Any] | None = _json()
+    head: dict[str, Any] | None = json_column()
     folder: str = ""
     thread_id: str = ""
     needs_reply: bool = False
-    reasons: SealedBytes | None = _sealed()
+    reasons: SealedBytes | None = sealed_column()
     reply_state: str = "none"
-    waiting_on: list[str] | None = _json()
+    waiting_on: list[str] | None = json_column()
     run_id: str | None = Field(default=None, index=True)
     received_id: str = Field(default="", index=True)
     problem: str = ""
@@ -134,17 +123,17 @@ class Task(Row, table=True):
     id: str = Field(primary_key=True)
     user_id: str = Field(primary_key=True, index=True)
     title: str
-    description: SealedBytes | None = _sealed()
+    description: SealedBytes | None = sealed_column()
     priority: str = "normal"
     status: str = "pending"
-    due_date: datetime | None = _time()
+    due_date: datetime | None = time_column()
     source_type: str = "manual"
     source_id: str | None = None
     ai_generated: bool = False
-    created_at: datetime = _time(nullable=False)
-    completed_at: datetime | None = _time()
-    sources: list[dict[str, Any]] | None = _json()
-    reasons: SealedBytes | None = _sealed()
+    created_at: datetime = time_column(nullable=False)
+    completed_at: datetime | None = time_column()
+    sources: list[dict[str, Any]] | None = json_column()
+    reasons: SealedBytes | None = sealed_column()
     assignee: str = ""
     root: str = ""
     normalised: str = ""
@@ -169,17 +158,17 @@ class CalendarEvent(Row, table=True):
     account: str
     calendar: str = ""
     title: str = ""
-    description: SealedBytes | None = _sealed()
-    start_time: datetime | None = _time()
-    end_time: datetime | None = _time()
-    attendees: list[dict[str, Any]] | None = _json()
+    description: SealedBytes | None = sealed_column()
+    start_time: datetime | None = time_column()
+    end_time: datetime | None = time_column()
+    attendees: list[dict[str, Any]] | None = json_column()
     meeting_type: str | None = None
     preparation_status: str | None = None
-    ai_brief: SealedBytes | None = _sealed()
-    agenda: SealedBytes | None = _sealed()
-    created_at: datetime = _time(nullable=False)
+    ai_brief: SealedBytes | None = sealed_column()
+    agenda: SealedBytes | None = sealed_column()
+    created_at: datetime = time_column(nullable=False)
     version: str = ""
-    data: SealedBytes | None = _sealed()
+    data: SealedBytes | None = sealed_column()
     recurs: bool = False
     problem: str = ""
     removed: bool = False
@@ -199,9 +188,9 @@ class Document(Row, table=True):
     name: str = ""
     media_type: str = ""
     size: int = 0
-    modified: datetime | None = _time()
+    modified: datetime | None = time_column()
     title: str = ""
-    body: SealedBytes | None = _sealed()
+    body: SealedBytes | None = sealed_column()
     problem: str = ""
     removed: bool = False
 
@@ -218,7 +207,7 @@ class Contact(Row, table=True):
     external_id: str
     version: str = ""
     name: str = ""
-    addresses: list[str] | None = _json()
+    addresses: list[str] | None = json_column()
     organisation: str = ""
     title: str = ""
     problem: str = ""
@@ -230,17 +219,12 @@ class Message(Row, table=True):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index(
-            *("ix_messages_order", "priority", "deadline", "seq", "user_id"),
-            sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
-        ),
-        Index("ix_messages_age", "seq", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index("ix_messages_later", "not_before", sqlite_where=_LATER, postgresql_where=_LATER),
-        Index("ix_messages_run", "run_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_messages_backlog", "priority", "deadline", "seq", "user_id", **_OPEN),
+        Index("ix_messages_later", "not_before", **_LATER),
+        Index("ix_messages_run", "run_id", "open"),
     )
 
-    seq: int | None = Field(default=None, sa_column=Column(_SEQ, primary_key=True, autoincrement=True))
+    seq: int | None = Field(default=None, sa_column=Column(SEQUENCE, primary_key=True, autoincrement=True))
     id: str = Field(unique=True)
     partition: int
     user_id: str
@@ -250,7 +234,7 @@ class Message(Row, table=True):
     message_type: str
     priority: int
     deadline: datetime = Field(sa_column=Column(UtcTime, nullable=False, server_default=_NEVER))
-    not_before: datetime | None = _time()
+    not_before: datetime | None = time_column()
     attempts: int = _count()
     """How often handlers have tried it before its present pause."""
     deaths: int = _count()
@@ -258,7 +242,7 @@ class Message(Row, table=True):
     body: SealedBytes = Field(sa_column=Column(Sealed, nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     open: bool = True
-    created_at: datetime = _time(nullable=False)
+    created_at: datetime = time_column(nullable=False)
 
 
 class Handled(Row, table=True):
@@ -268,7 +252,7 @@ class Handled(Row, table=True):
 
     message_id: str = Field(primary_key=True)
     agent: str = Field(primary_key=True)
-    handled_at: datetime = _time(nullable=False)
+    handled_at: datetime = time_column(nullable=False)
 
 
 class DeadLetter(Row, table=True):
@@ -283,11 +267,11 @@ class DeadLetter(Row, table=True):
     item_id: str | None = Field(default=None, index=True)
     message_type: str = ""
     code: str
-    reason: SealedBytes | None = _sealed()
-    body: SealedBytes | None = _sealed()
+    reason: SealedBytes | None = sealed_column()
+    body: SealedBytes | None = sealed_column()
     run_id: str | None = None
-    created_at: datetime = _time(nullable=False)
-    replayed_at: datetime | None = _time()
+    created_at: datetime = time_column(nullable=False)
+    replayed_at: datetime | None = time_column()
 
 
 class Run(Row, table=True):
@@ -298,49 +282,55 @@ class Run(Row, table=True):
     id: str = Field(primary_key=True)
     user_id: str = Field(index=True)
     playbook: str
-    now: datetime = _time(nullable=False)
+    now: datetime = time_column(nullable=False)
     timezone: str = "UTC"
     state: str = "syncing"
     step: int = 0
     dry_run: bool = False
-    accounts: list[str] | None = _json()
-    started_at: datetime = _time(nullable=False)
-    completed_at: datetime | None = _time()
-    delivered_at: datetime | None = _time()
+    accounts: list[str] | None = json_column()
+    started_at: datetime = time_column(nullable=False)
+    completed_at: datetime | None = time_column()
+    delivered_at: datetime | None = time_column()
     """When the process that ran it ended in order; a brief that was not delivered is given again."""
-    brief: SealedBytes | None = _sealed()
-    problems: list[dict[str, Any]] | None = _json()
+    brief: SealedBytes | None = sealed_column()
+    problems: list[dict[str, Any]] | None = json_column()
 
 
 class Action(Row, table=True):
     """An action from its proposal to its end; ``fence`` grows with every attempt to carry it out."""
 
     __tablename__ = "actions"
-    __table_args__ = (Index("ix_actions_user_state", "user_id", "state"), Index("ix_actions_run", "run_id", "state"))
+    __table_args__ = (
+        Index("ix_actions_state", "state", "seq"),
+        Index("ix_actions_user_state", "user_id", "state"),
+        Index("ix_actions_run", "run_id", "state"),
+    )
 
-    seq: int | None = Field(default=None, sa_column=Column(_SEQ, primary_key=True, autoincrement=True))
+    seq: int | None = Field(default=None, sa_column=Column(SEQUENCE, primary_key=True, autoincrement=True))
     id: str = Field(unique=True)
     key: str = Field(unique=True)
     user_id: str
     run_id: str | None = None
     kind: str
-    arguments: SealedBytes | None = _sealed()
+    arguments: SealedBytes | None = sealed_column()
     state: str
-    why: SealedBytes | None = _sealed()
-    reason: SealedBytes | None = _sealed()
+    why: SealedBytes | None = sealed_column()
+    reason: SealedBytes | None = sealed_column()
     proposed_by: str
     message_id: str
     cause: str = ""
     priority: int = 2
-    deadline: datetime | None = _time()
+    deadline: datetime | None = time_column()
     confidence: float = 1.0
-    provenance: dict[str, Any] | None = _json()
-    result: SealedBytes | None = _sealed()
+    provenance: dict[str, Any] | None = json_column()
+    result: SealedBytes | None = sealed_column()
+    intent: SealedBytes | None = sealed_column()
+    not_before: datetime | None = time_column()
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = Field(default=None, index=True)
-    created_at: datetime = _time(nullable=False)
-    updated_at: datetime = _time(nullable=False)
+    created_at: datetime = time_column(nullable=False)
+    updated_at: datetime = time_column(nullable=False)
 
 
 class ActionClaim(Row, table=True):
@@ -353,15 +343,43 @@ class ActionClaim(Row, table=True):
     position: int = Field(primary_key=True)
     resource: str
     mode: str
-    start: datetime | None = _time()
-    end: datetime | None = _time()
+    start: datetime | None = time_column()
+    end: datetime | None = time_column()
+
+
+class Approval(Row, table=True):
+    """A card that asks the person about one action; at most one is open for an action at a time."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        Index("ix_approvals_one_open", "action_id", unique=True, sqlite_where=_ASKS, postgresql_where=_ASKS),
+        Index("ix_approvals_user", "user_id", "state"),
+        Index("ix_approvals_expiry", "state", "expires_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    action_id: str
+    number: int
+    """1 for the first card of an action; each one that takes another's place has the next."""
+    user_id: str
+    run_id: str | None = None
+    kind: str
+    state: str = "open"
+    digest: str
+    card: SealedBytes | None = sealed_column()
+    answer: SealedBytes | None = sealed_column()
+    answer_digest: str = ""
+    replaced_by: str | None = None
+    created_at: datetime = time_column(nullable=False)
+    expires_at: datetime = time_column(nullable=False)
+    decided_at: datetime | None = time_column()
 
 
 class Verdict(Row, table=True):
     """What the conflict resolver decided: the rule, the inputs, and what would have happened otherwise."""
 
     __tablename__ = "verdicts"
-    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"),)
+    __table_args__ = (Index("ix_verdicts_user", "user_id", "created_at"), Index("ix_verdicts_resource", "resource"))
 
     id: str = Field(primary_key=True)
     user_id: str
@@ -371,9 +389,23 @@ class Verdict(Row, table=True):
     resource: str
     verdict: str
     rule: str
-    detail: SealedBytes | None = _sealed()
+    detail: SealedBytes | None = sealed_column()
     """Sealed: ``{"parties", "why", "otherwise", "options"}``."""
-    created_at: datetime = _time(nullable=False)
+    created_at: datetime = time_column(nullable=False)
+
+
+class TrackRecordEntry(Row, table=True):
+    """What the person made of one action of an agent: ``accepted``, ``edited`` or ``rejected``; one row an action."""
+
+    __tablename__ = "track_records"
+    __table_args__ = (Index("ix_track_records_agent", "user_id", "kind", "agent", "answered_at"),)
+
+    action_id: str = Field(primary_key=True)
+    user_id: str
+    agent: str
+    kind: str
+    answer: str
+    answered_at: datetime = time_column(nullable=False)
 
 
 class ContextValue(Row, table=True):
@@ -384,11 +416,11 @@ class ContextValue(Row, table=True):
     user_id: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     version: int
-    value: Any = _json()
-    expires_at: datetime | None = _time()
-    provenance: dict[str, Any] | None = _json()
+    value: Any = json_column()
+    expires_at: datetime | None = time_column()
+    provenance: dict[str, Any] | None = json_column()
     writer: str = ""
-    updated_at: datetime = _time(nullable=False)
+    updated_at: datetime = time_column(nullable=False)
 
 
 class Cursor(Row, table=True):
@@ -400,7 +432,7 @@ class Cursor(Row, table=True):
     user_id: str = Field(primary_key=True)
     domain: str
     cursor: str = ""
-    updated_at: datetime = _time(nullable=False)
+    updated_at: datetime = time_column(nullable=False)
 
 
 class Note(Row, table=True):
@@ -411,10 +443,10 @@ class Note(Row, table=True):
     id: str = Field(primary_key=True)
     user_id: str = Field(index=True)
     run_id: str | None = None
-    text: SealedBytes | None = _sealed()
+    text: SealedBytes | None = sealed_column()
     level: str = "info"
-    about: list[str] | None = _json()
-    created_at: datetime = _time(nullable=False)
+    about: list[str] | None = json_column()
+    created_at: datetime = time_column(nullable=False)
 
 
 class Audit(Row, table=True):
@@ -423,8 +455,8 @@ class Audit(Row, table=True):
     __tablename__ = "audit"
 
     partition: int = Field(primary_key=True)
-    position: int = Field(sa_column=Column(_SEQ, primary_key=True, autoincrement=False))
-    at: datetime = _time(nullable=False)
+    position: int = Field(sa_column=Column(SEQUENCE, primary_key=True, autoincrement=False))
+    at: datetime = time_column(nullable=False)
     subject: str
     event: str
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -17,7 +17,9 @@ from brody_agents.ledger.tables import Cursor
 
 Source = str | Provider[Any]
 AccountsLike = Mapping[str, Source | Sequence[Source]]
-DOMAINS = ("contacts", "calendar", "files", "mail", "tasks")
+DOMAINS = ("contacts", "calendar", "files", "mail", "tasks", "send")
+WRITTEN_ONLY = frozenset({"send"})
+"""What is never read: it comes in addition to the accounts that were given or remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Accounts:
                 raise ConfigurationError(f"There is no domain {domain!r}.", f"Use: {', '.join(DOMAINS)}.")
         self._given["tasks"] = [s for s in self._given.get("tasks", []) if s != "ledger:"]
         self._opened: dict[str, Opened] = {}
+        self._written: dict[tuple[str, str], Provider[Any]] = {}
 
     async def open(self, ledger: Ledger, user_id: str, domains: Iterable[str]) -> Opened:
         """Return the accounts that were given, or those of the user's earlier runs if none were.
@@ -70,7 +73,9 @@ class Accounts:
         Raises the first account's error if not one of these domains could be opened, ``ConfigurationError`` if there
         are none.
         """
-        wanted = self._given if any(self._given.values()) else await _remembered(ledger, user_id)
+        given = any(sources for domain, sources in self._given.items() if domain not in WRITTEN_ONLY)
+        extra = {domain: self._given.get(domain, []) for domain in WRITTEN_ONLY}
+        wanted = self._given if given else {**await _remembered(ledger, user_id), **extra}
         if not any(wanted.get(domain) for domain in domains):
             raise ConfigurationError(
                 f"No account was given for any of {', '.join(domains)}.",
@@ -84,14 +89,37 @@ class Accounts:
             raise error
         return opened
 
+    async def provider(self, ledger: Ledger, user_id: str, domain: str, account: str) -> Provider[Any]:
+        """Return an account to write to: one that was given, or one of the user's earlier runs; by its key.
+
+        Raises ``ConfigurationError`` for any other: an action never opens what the person did not name.
+        """
+        if any(self._given.values()) and "" not in self._opened:
+            self._opened[""] = _opened(self._given)
+        for opened in (self._opened.get("", Opened()), self._opened.get(user_id, Opened())):
+            for provider in opened.of(domain):
+                if provider.account == account:
+                    return provider
+        if account not in (await _remembered(ledger, user_id)).get(domain, []):
+            what = f"{account or 'No account'} is none that you named for {domain}."
+            raise ConfigurationError(what, "Name the account in a run first.")
+        if (domain, account) not in self._written:
+            from brody_agents.integrations.sources import open_source
+
+            self._written[domain, account] = open_source(domain, account)
+        return self._written[domain, account]
+
     async def close(self) -> None:
         """Close what was opened."""
+        for provider in self._written.values():
+            await provider.close()
         for opened in self._opened.values():
             for provider in (p for providers in opened.providers.values() for p in providers):
                 await provider.close()
 
 
 def _opened(wanted: Mapping[str, Sequence[Source]]) -> Opened:
+    from brody_agents.integrations.remote import shown
     from brody_agents.integrations.sources import open_source
 
     opened = Opened()
@@ -102,7 +130,7 @@ def _opened(wanted: Mapping[str, Sequence[Source]]) -> Opened:
                 provider = open_source(domain, source) if isinstance(source, str) else source
                 found.setdefault(provider.account, provider)
             except BrodyError as error:
-                opened.problems.append(Problem(str(source), error))
+                opened.problems.append(Problem(shown(str(source)), error))
         opened.providers[domain] = list(found.values())
     return opened
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from brody_agents.communication.bus.embedded import socket_of
+from brody_agents.ledger.ledger import Ledger
 from brody_agents.settings import Settings
 from tests.conftest import BUSES
+from tests.coordinator.court import Court
 from tests.coordinator.kit import Place, Server
 
 
@@ -18,12 +21,15 @@ def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureReq
     if name == "valkey":
         return Place(home, settings, Server(name, socket_of(home), home))
     socket = request.getfixturevalue("redis_server")
-    return Place(home, settings.model_copy(update={"redis_url": f"unix://{socket}"}), Server(name, socket, home))
+    urls = {"redis_url": f"unix://{socket}"}
+    if name == "redis-and-postgres":
+        urls["database_url"] = request.getfixturevalue("database_url")
+    return Place(home, settings.model_copy(update=urls), Server("redis-server", socket, home))
 
 
-@pytest.fixture(params=BUSES)
+@pytest.fixture(params=[*BUSES, pytest.param("redis-and-postgres", marks=pytest.mark.integration)])
 def place(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
-    """Return a new home on each bus in turn."""
+    """Return a new home on each bus in turn, and on Redis with PostgreSQL in place of the home's file."""
     return _place(request.param, home, settings, request)
 
 
@@ -37,3 +43,18 @@ def served(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Pl
 def quick(home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
     """Return a new home on the in-memory bus."""
     return _place("memory", home, settings, request)
+
+
+@pytest.fixture
+async def court() -> AsyncIterator[Court]:
+    """Give a court in memory."""
+    ledger = await Ledger.open(None)
+    await ledger.ensure_users({"me", "ada"})
+    yield Court(ledger)
+    await ledger.close()
+
+
+@pytest.fixture(params=[True, False], ids=["in one turn", "one after the other"])
+def at_once(request: pytest.FixtureRequest) -> bool:
+    """Say whether proposals come in the same turn."""
+    return bool(request.param)

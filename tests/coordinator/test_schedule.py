@@ -53,18 +53,6 @@ async def test_inside_a_priority_the_earliest_deadline_is_first_and_none_is_last
     assert recorder.seen == ["early", "late", "none", "low"]
 
 
-async def test_the_order_is_read_from_an_index(quick: Place) -> None:
-    """The backlog may be long, and the ledger full of what is closed."""
-    await written(quick, note())
-    ledger = await Ledger.open(quick.home)
-    for order, index in ("priority, deadline, seq", "ix_messages_order"), ("seq", "ix_messages_age"):
-        query = f"EXPLAIN QUERY PLAN SELECT id FROM messages WHERE messages.open ORDER BY {order} LIMIT 9"
-        async with ledger.read() as tx:
-            plan = (await tx.execute(text(query))).all()
-        assert index in str(plan)
-    await ledger.close()
-
-
 async def test_what_expires_while_it_waits_is_recorded_and_not_run(quick: Place) -> None:
     """Even where it would be due only later."""
     await written(quick, note(text="too late", deadline=soon(-1), not_before=soon(3600)), note(text="on"))

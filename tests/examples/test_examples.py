@@ -32,6 +32,26 @@ PRINTED: Mapping[str, list[str]] = {
         "by hand:    Look at the door: done",
         "by message: Look at the window: done, proposed by repair_agent",
     ],
+    "04_schedule_a_week.py": [
+        "optimal, cost 3, moved ['review'], dropped []",
+        "  review: Thu 11:00",
+        "  planning: Tue 11:00",
+        "  focus: Thu 09:00",
+        "  gym: Mon 12:00",
+        "infeasible: planning cannot be placed: ada is busy from 2026-10-26 09:00 to 2026-10-26 12:00; "
+        "ada is busy from 2026-10-27 13:00 to 2026-10-27 17:00; "
+        "ben is busy from 2026-10-26 13:00 to 2026-10-26 17:00; "
+        "ben is busy from 2026-10-27 09:00 to 2026-10-27 11:00; planning has to lie in its windows.",
+    ],
+    "05_two_agents_one_slot.py": [
+        "Dentist, 9 to 10, is awaiting_approval",
+        "Water the garden, 9 to 10, is awaiting_approval",
+        "  verdict:   ask",
+        "  because:   “Dentist” (health_agent) comes before “Water the garden” (garden_agent): "
+        "its priority is higher. You decide.",
+        "  otherwise: Whoever came first would have kept the time.",
+        "  options:   Keep what holds the time; Take the time for this one; Find another time for this one",
+    ],
 }
 ORIGINAL = """\
     async def process_trigger(self, trigger: AgentTrigger) -> AgentResponse:

@@ -12,10 +12,11 @@ from brody_agents.ledger.ledger import Ledger
 USERS = {"me", "ada"}
 
 
-@pytest.fixture
-async def ledger() -> AsyncIterator[Ledger]:
-    """Give an open ledger in memory."""
-    opened = await Ledger.open(None)
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    """Give an open ledger: in memory, and in a PostgreSQL."""
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
+    opened = await Ledger.open(None, url)
     await opened.ensure_users(USERS)
     yield opened
     await opened.close()

@@ -33,7 +33,9 @@ async def write(ledger: Ledger, *written: AgentMessage) -> list[Stored]:
 
 async def texts(ledger: Ledger, limit: int = 100, **options: Any) -> list[str]:
     """Return the texts of the backlog."""
-    backlog = await messages.backlog(ledger, limit, **options)
+    ids = [waiting.id for waiting in await messages.backlog(ledger, limit, **options)]
+    backlog = await messages.still_open(ledger, ids)
+    assert [stored.id for stored in backlog] == ids
     return [stored.body.decode().partition('"text":"')[2].partition('"')[0] for stored in backlog]
 
 
@@ -47,7 +49,9 @@ async def test_a_message_that_is_written_twice_is_there_once(ledger: Ledger) -> 
 
 async def test_what_comes_back_is_what_was_written(ledger: Ledger) -> None:
     (stored,) = await write(ledger, message("ü", user="ada", run_id="r"))
-    (found,) = await messages.backlog(ledger, 1)
+    (waiting,) = await messages.backlog(ledger, 1)
+    assert (waiting.id, waiting.user_id) == (stored.id, "ada")
+    (found,) = await messages.still_open(ledger, [waiting.id])
     assert found == stored
     assert (found.user_id, found.run_id, found.begun) == ("ada", "r", False)
 
@@ -111,7 +115,7 @@ async def test_the_ledger_knows_who_is_done_with_a_message(ledger: Ledger) -> No
         "a": (True, {"one", "gave_up"}),
         "b": (True, set()),
     }
-    assert [(s.id, s.begun) for s in await messages.backlog(ledger, 9)] == [("a", True), ("b", False)]
+    assert [(s.id, s.begun) for s in await messages.still_open(ledger, ["b", "a"])] == [("a", True), ("b", False)]
     async with ledger.write() as tx:
         await messages.close(tx, ["a"])
     assert not (await standing_of(ledger, ["a"]))["a"].open

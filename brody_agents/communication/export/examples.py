@@ -120,6 +120,11 @@ PAYLOADS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
             "options": ["Move the walk to eleven.", "Decline the walk."],
         },
     ),
+    "replan": (
+        "coordinator",
+        "coordinator",
+        {"action_id": EVENT, "reason": "due_vs_block", "attempt": 1, "before": "2026-03-03T17:00:00+01:00"},
+    ),
     "document_received": (
         "email_agent",
         "file_agent",
@@ -164,6 +169,11 @@ PAYLOADS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
         "coordinator",
         "task_agent",
         {"action_id": "a1", "kind": "task.create", "state": "done", "result": {"task_id": "t1"}},
+    ),
+    "approval_response": (
+        "coordinator",
+        "email_agent",
+        {"approval_id": "p1", "action_id": "a2", "kind": "mail.draft", "answer": "respond", "text": "Shorter, please."},
     ),
     "notification": (
         "analytics_agent",

@@ -85,6 +85,9 @@ class CalendarProvider(Provider[RawEvent], Protocol):
     async def fetch(self, uid: str) -> RawEvent:
         """Return one event with its exceptions, or raise ``NotFound``."""
 
+    async def find(self, uid: str) -> RawEvent | None:
+        """Say what became of a write whose outcome is unknown: the event as it is now, ``None`` if it is surely not."""
+
     async def put(self, event: RawEvent, version: str | None) -> str:
         """Store all components of a UID; ``version=None`` means that it must not exist yet. Return the new ETag."""
 

@@ -84,6 +84,13 @@ class IcsCalendar:
             raise ItemUnreadable(f"{uid}: {bad[0].reason}")
         return event
 
+    async def find(self, uid: str) -> RawEvent | None:
+        """Return one event, or ``None`` when there is none."""
+        try:
+            return await self.fetch(uid)
+        except NotFound:
+            return None
+
     async def put(self, event: RawEvent, version: str | None) -> str:
         """Store all components of a UID and return the new ETag.
 

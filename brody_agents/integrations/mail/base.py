@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -91,3 +92,49 @@ class MailProvider(Provider[RawMail], Protocol):
 
     async def delete(self, key: str, version: str | None) -> None:
         """Remove a message for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a server said of a message that it took: for whom it did, and why not for the others."""
+
+    message_id: str
+    """With angle brackets, as in the header."""
+    accepted: tuple[str, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The answer to each recipient that was refused (``550 5.1.1 no such user``); nobody else missed the message."""
+    answer: str = ""
+    """The server's word to the message, often with its own id of it."""
+    filed: bool = False
+    """Whether a copy lies among the sent mail."""
+
+
+class Outgoing(Protocol):
+    """An account that mail leaves by."""
+
+    @property
+    def account(self) -> str:
+        """Return the account's stable key, such as ``smtp://me@mail.example:587``; no secret is in it."""
+
+    async def send(self, data: bytes, sender: str, recipients: Sequence[str]) -> Sent:
+        """Send a message (RFC 5322) whose ``Message-ID`` the caller chose, the same one whenever it tries again.
+
+        Returns when the server has taken the message for at least one recipient. Raises
+
+        - ``NotSent`` (retryable): surely nobody got it, and the same call may succeed later;
+        - ``Refused`` (terminal): surely nobody got it, and nobody will;
+        - ``OutcomeUnknown``: it may have left. Never call again: ask :meth:`find_sent`. A cancellation or a crash
+          inside of the call means the same.
+        """
+
+    async def find_sent(self, message_id: str) -> bool | None:
+        """Say whether a message left: ``True`` it did, ``False`` it surely did not, ``None`` cannot be told.
+
+        After ``False`` the same message may be sent (again); after ``None`` only a person may decide.
+        """
+
+    async def check(self) -> str:
+        """Return one line for ``brody doctor`` or raise the error that says what to do."""
+
+    async def close(self) -> None:
+        """Give up handles and connections."""

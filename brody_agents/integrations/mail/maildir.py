@@ -13,10 +13,11 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from brody_agents.errors import NotFound, ProviderError, SourceNotFound
+from brody_agents.errors import BrodyError, NotFound, ProviderError, SourceNotFound
 from brody_agents.integrations.base import BadItem, Known, Page
 from brody_agents.integrations.listing import (
     UNREAD,
@@ -45,6 +46,7 @@ from brody_agents.integrations.local import (
     write_atomic,
 )
 from brody_agents.integrations.mail.base import RawMail
+from brody_agents.integrations.mail.envelope import header_ids
 from brody_agents.integrations.mail.folders import LARGEST, folder_flags, from_imap, to_imap
 
 _FLAGS = {"S": "seen", "R": "answered", "F": "flagged", "D": "draft", "T": "trash"}
@@ -102,6 +104,26 @@ class Maildir:
     async def delete(self, key: str, version: str | None) -> None:
         """Remove a message for good."""
         await locked(self.root, f"{self.account}: {key}", self._delete, key, version)
+
+    def sent_folder(self) -> str:
+        """Return the name of the folder for sent mail: one that is there under any of its usual names, else Sent."""
+        names = (from_imap(storable(name)) for name in self._folders() if name)
+        return min((name for name in names if folder_flags(name) == {"sent"}), key=len, default="Sent")
+
+    def holds(self, message_id: str, since: float = 0.0) -> bool:
+        """Say whether a message that is no draft has this Message-ID and is not older than ``since`` (POSIX time).
+
+        Only headers are read, the newest first.
+        """
+        wanted = message_id.encode("utf-8", "surrogateescape")
+        for entry in reversed(self._scan().entries):
+            if entry.problem or entry.modified < since * 1e9:
+                continue
+            with suppress(BrodyError, OSError):
+                mail = self._mail(entry.key, self._present(entry.key))
+                if "draft" not in mail.flags and wanted in mail.data and wanted in header_ids(mail.data):
+                    return True
+        return False
 
     # -- listing
 

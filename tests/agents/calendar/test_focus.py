@@ -1,6 +1,7 @@
 """Focus blocks for tasks that are due soon."""
 
 import json
+import sys
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -80,6 +81,39 @@ def test_shorter_gap_serves_if_no_gap_takes_the_whole() -> None:
     day = event("09:40", "11:00"), event("11:50", "18:00")
 
     assert planned(task("a", TOMORROW, "high"), events=day) == ["a 11:00-11:50"]
+
+
+def test_tasks_share_the_gaps_so_that_each_gets_its_whole_time() -> None:
+    """The first that fits would take the long gap for the short block, and leave the other a short one."""
+    day = event("10:30", "16:00"), event("17:00", "18:00")
+    tasks = task("short", NOW + timedelta(hours=20)), task("long", TOMORROW, "high")
+
+    assert planned(*tasks, events=day) == ["short 16:00-17:00", "long 09:00-10:30"]
+
+
+def test_what_does_not_fit_at_its_whole_length_gets_what_is_left() -> None:
+    day = event("10:30", "16:00"), event("16:45", "18:00")
+    tasks = task("short", NOW + timedelta(hours=20)), task("long", TOMORROW, "high")
+
+    assert planned(*tasks, events=day) == ["long 09:00-10:30", "short 16:00-16:45"]
+
+
+def test_rest_of_a_gap_that_ends_before_the_next_quarter_is_no_time() -> None:
+    day = event("09:00", "10:00"), event("10:22", "16:00"), event("16:45", "18:00")
+    now = NOW.replace(hour=10, minute=20)
+
+    assert planned(task("a", TOMORROW), now=now, events=day) == ["a 16:00-16:45"]
+    assert planned(task("a", TOMORROW), now=now, events=(event("10:22", "18:00"),)) == []
+
+
+def test_the_first_that_fits_serves_without_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("model", "clash", "room"):
+        monkeypatch.delitem(sys.modules, f"brody_agents.scheduling.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
+    day = event("10:30", "16:00"), event("17:00", "18:00")
+    tasks = task("short", NOW + timedelta(hours=20)), task("long", TOMORROW, "high")
+
+    assert planned(*tasks, events=day) == ["short 09:00-10:00", "long 16:00-17:00"]
 
 
 def test_task_with_a_block_gets_no_second_one_also_on_another_day() -> None:

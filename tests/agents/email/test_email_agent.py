@@ -247,8 +247,8 @@ async def test_a_draft_is_withdrawn_when_the_user_answers_elsewhere(tmp_path: Pa
         (verdict,) = await brody.actions.verdicts(draft.id)
     assert draft.id not in [p.id for p in second.proposals]
     assert action.state == "superseded"
-    assert (verdict.rule, verdict.kind) == ("withdrawn", "thread")
-    assert "You answered" in verdict.why
+    assert (verdict.rule, verdict.kind) == ("answered_since", "thread")
+    assert verdict.why == "You have written in this thread since."
 
 
 async def test_the_users_rules_are_shared_context(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_actions_merged_into"), "actions", ["merged_into"], unique=False)
     op.create_index("ix_actions_run", "actions", ["run_id", "state"], unique=False)
+    op.create_index("ix_actions_state", "actions", ["state", "seq"], unique=False)
     op.create_index("ix_actions_user_state", "actions", ["user_id", "state"], unique=False)
     op.create_table(
         "audit",
@@ -246,17 +247,10 @@ def upgrade() -> None:
         "messages",
         ["priority", "seq", "user_id"],
         unique=False,
-        sqlite_where=sa.text("open"),
+        sqlite_where=sa.text("open = 1"),
         postgresql_where=sa.text("open"),
     )
-    op.create_index(
-        "ix_messages_run",
-        "messages",
-        ["run_id"],
-        unique=False,
-        sqlite_where=sa.text("open"),
-        postgresql_where=sa.text("open"),
-    )
+    op.create_index("ix_messages_run", "messages", ["run_id", "open"], unique=False)
     op.create_table(
         "notifications",
         sa.Column("id", sa.String(), nullable=False),

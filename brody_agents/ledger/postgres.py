@@ -1,0 +1,74 @@
+"""The ledger in PostgreSQL (asyncpg): how it is reached, how writers take turns, what its errors mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from brody_agents.errors import BrodyError, ConfigurationError, LedgerError, Retryable
+
+_WRITER = 0x62726F6479  # "brody"
+_PATIENCE_MS = 15_000
+_SETTINGS = {"synchronous_commit": "on", "lock_timeout": str(_PATIENCE_MS), "timezone": "UTC"}
+
+
+class LedgerUnavailable(Retryable):
+    """The database server cannot be reached, or gave up the connection."""
+
+    code = "ledger_unavailable"
+    remedy = "Try again when the server answers; nothing was written."
+
+
+def engine(url: str, options: dict[str, Any]) -> AsyncEngine:
+    """Return an engine for a database; raise ``ConfigurationError`` for a URL that names none, or without asyncpg."""
+    how: dict[str, Any] = {"server_settings": _SETTINGS, "timeout": _PATIENCE_MS / 1000}
+    try:
+        made = create_async_engine(_place(url), pool_size=8, pool_pre_ping=True, connect_args=how, **options)
+    except ModuleNotFoundError as error:
+        what = "BRODY_DATABASE_URL names a PostgreSQL, and asyncpg is not installed."
+        raise ConfigurationError(what, "Install brody-agents[postgres].") from error
+    event.listen(made.sync_engine, "do_connect", _connect)
+    return made
+
+
+def _connect(dialect: Any, record: object, arguments: Any, named: dict[str, Any]) -> Any:
+    """Connect as SQLAlchemy would, which lets the errors of the network through as they are."""
+    try:
+        return dialect.connect(*arguments, **named)
+    except OSError as error:
+        raise LedgerUnavailable(f"The database cannot be reached: {error}.") from error
+
+
+def _place(url: str) -> URL:
+    try:
+        place = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError("BRODY_DATABASE_URL is no URL.", _LIKE) from error
+    if place.get_backend_name() != "postgresql":
+        raise ConfigurationError(f"BRODY_DATABASE_URL names a {place.get_backend_name()}.", _LIKE)
+    return place.set(drivername="postgresql+asyncpg")
+
+
+_LIKE = "Set it like postgresql://user:password@host/database, or unset it."
+
+
+async def only_writer(tx: AsyncConnection) -> None:
+    """Wait until no other transaction writes; the lock ends with the transaction."""
+    await tx.execute(text("SELECT pg_advisory_xact_lock(:writer)"), {"writer": _WRITER})
+
+
+def explained(error: DBAPIError) -> BrodyError | None:
+    """Return what an error of the server means; ``None`` for an error of another database."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    if error.connection_invalidated or (state or "").startswith(("08", "57P")):
+        return LedgerUnavailable(f"The database went away: {error.orig}.")
+    if state == "55P03":
+        return LedgerUnavailable("Another process writes for longer than it should.")
+    if state is None:
+        return None
+    if state.startswith(("28", "3D")):
+        return LedgerError(f"The database refused: {error.orig}.", "Check BRODY_DATABASE_URL.")
+    return LedgerError(f"The database refused: {error.orig}.", "Look at the server's log.")

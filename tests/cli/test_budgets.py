@@ -1,0 +1,50 @@
+"""Budgets on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.kit import Commands, refused
+
+
+def listed(brody: Commands, *options: str) -> dict[str, Any]:
+    """Return what ``brody budgets list --json`` prints."""
+    ended = brody("budgets", "list", "--json", *options)
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    return found
+
+
+def test_budgets_are_set_listed_and_removed(brody: Commands) -> None:
+    money = ("user", "me", "money", "12.50", "--currency", "EUR", "--period", "month", "--tz", "Europe/Berlin")
+    ended = brody("budgets", "set", *money)
+    assert ended.out == "12.50 EUR a month for user me: user/me/money/EUR/month\n"
+    brody("budgets", "set", "run", "*", "calls", "100")
+    found = listed(brody)
+    [month, calls] = found["budgets"]
+    assert (month["id"], month["limit"], month["timezone"]) == ("user/me/money/EUR/month", 12_500_000, "Europe/Berlin")
+    assert (calls["id"], calls["limit"]) == ("run/*/calls/none", 100)
+    [usage] = found["usage"]
+    assert (usage["budget"], usage["used"], usage["left"]) == ("user/me/money/EUR/month", 0, 12_500_000)
+    shown = " ".join(brody("budgets", "list").out.split())
+    assert "run/*/calls/none * 100 calls" in shown
+    assert [b["subject"] for b in listed(brody, "--for", "me")["budgets"]] == ["me"]
+    assert brody("budgets", "remove", "user/me").out == "Removed: 12.50 EUR a month for user me.\n"
+    assert json.loads(brody("budgets", "remove", "run/*/calls/none", "--json").out)["subject"] == "*"
+    assert listed(brody) == {"budgets": [], "usage": []}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("set", "user", "me", "apples", "1"), 2, "tokens, money, quota, calls, slots"),
+        (("set", "user", "me", "tokens", "1.5"), 2, "whole number"),
+        (("set", "user", "me", "money", "1"), 2, "ISO 4217"),
+        (("remove", "user/nobody"), 1, "[not_found]"),
+    ],
+)
+def test_what_is_wrong_is_said(brody: Commands, words: tuple[str, ...], code: int, said: str) -> None:
+    refused(brody("budgets", *words), code, said)

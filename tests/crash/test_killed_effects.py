@@ -1,0 +1,122 @@
+"""A process that is killed anywhere around an effect on an account: started again, each effect is there once."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brody_agents import ActionState, AgentAction, Brody
+from brody_agents.coordinator.account_executor import AccountExecutor
+from brody_agents.integrations.files.local import Folder
+from brody_agents.integrations.mail.maildir import Maildir
+from brody_agents.ledger import attempts
+from brody_agents.settings import Settings
+from tests.coordinator.accounts_kit import NOTES, World, carried_out
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+POINTS = (
+    *("before intent", "after intent", "before effect", "after effect"),
+    *("before result", "after result"),
+)
+KINDS = ("mail.draft", "mail.archive", "file.create", "file.append", "file.move", "file.delete")
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_effect_is_there_exactly_once(kind: str, point: str, tmp_path: Path) -> None:
+    """The second process reconciles what the first one left and carries out what it did not."""
+    world = World.at(tmp_path)
+    await world.fill()
+    home = tmp_path / "home"
+    assert await asyncio.to_thread(_child, home, tmp_path, kind, point) == -signal.SIGKILL
+    assert await asyncio.to_thread(_child, home, tmp_path, kind, "never") == 0
+    drafts = [m.folder for m in await world.mails()]
+    assert sorted(drafts) == {"mail.draft": ["", "Drafts"], "mail.archive": ["Archive"]}.get(kind, [""])
+    assert await world.texts() == {
+        "file.create": {"notes.txt": NOTES, "new.txt": b"New."},
+        "file.append": {"notes.txt": NOTES + b"Two."},
+        "file.move": {"moved.txt": NOTES},
+        "file.delete": {},
+    }.get(kind, {"notes.txt": NOTES})
+
+
+def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
+    """Run ``_work`` in a process of its own and return how it ended."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["brody_agents.front", "alembic.command", "tests.coordinator.accounts_kit"])
+    process = context.Process(target=_work, args=(home, folder, kind, point))
+    process.start()
+    process.join(60)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError("It did not end.")
+    return process.exitcode
+
+
+def _work(home: Path, folder: Path, kind: str, point: str) -> None:
+    _arm(point)
+    asyncio.run(_carry_out(home, folder, kind))
+
+
+async def _carry_out(home: Path, folder: Path, kind: str) -> None:
+    world, settings = World.at(folder), Settings(redis_url="memory:")
+    async with Brody(home=home, accounts=world.accounts, agents=[], settings=settings) as brody:
+        known = await brody.actions.list()
+        action = AgentAction(kind=kind, arguments=await _arguments(brody, world, kind), cause="test")
+        if known:  # an item that has moved has another id; the wish stays the first one
+            action = action.model_copy(update={"arguments": known[0].arguments})
+        assert (await carried_out(brody, action)).state is ActionState.DONE
+
+
+async def _arguments(brody: Brody, world: World, kind: str) -> dict[str, Any]:
+    more: dict[str, dict[str, Any]] = {
+        "mail.draft": {"to": ["ann@b.example"], "subject": "Re: Plants", "text": "Done."},
+        "file.create": {"path": "new.txt", "text": "New."},
+        "file.append": {"text": "Two."},
+        "file.move": {"path": "moved.txt"},
+    }
+    if await brody.actions.list():
+        return {}
+    mail_id, file_id = await world.read_into(brody)
+    if kind.startswith("mail."):
+        return {"account": world.mail.account, "email_id": mail_id, **more.get(kind, {})}
+    item = {} if kind == "file.create" else {"document_id": file_id}
+    return {"account": world.files.account, **item, **more.get(kind, {})}
+
+
+def _arm(point: str) -> None:
+    """Have this process kill itself where ``point`` says."""
+    when, _, what = point.partition(" ")
+    if what == "effect":
+        for owner, name in ((Maildir, "append"), (Maildir, "move"), (Folder, "write"), (Folder, "move")):
+            _around(owner, name, when)
+        _around(Folder, "delete", when)
+    elif what == "intent":
+        _around(attempts, "begin", when) if when == "before" else _around(AccountExecutor, "_tried", "before")
+    elif what == "result":
+        _result(when)
+
+
+def _around(owner: Any, name: str, when: str) -> None:
+    real: Callable[..., Any] = getattr(owner, name)
+
+    async def deadly(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        await real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, deadly)
+
+
+def _result(when: str) -> None:
+    """Die in the transaction that writes the result, or right after it was committed."""
+    _around(attempts, "leave", "after") if when == "before" else _around(AccountExecutor, "_leave", "after")

@@ -1,0 +1,92 @@
+"""PostgreSQL in place of the home's file: what is set, how writers take turns, what is said when it is not there."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from brody_agents import AgentAction, Brody
+from brody_agents.errors import ConfigurationError, LedgerError
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.postgres import LedgerUnavailable
+from brody_agents.settings import Settings
+
+ADA = "INSERT INTO users (id, name, created_at, updated_at) VALUES ('ada', '', now(), now())"
+TASK = AgentAction(kind="task.create", arguments={"title": "Water the plants"}, why="They are dry.")
+
+
+@pytest.mark.integration
+async def test_what_is_committed_is_on_disk(database_url: str) -> None:
+    ledger = await Ledger.open(None, database_url)
+    async with ledger.write() as tx:
+        assert (await tx.execute(text("SHOW synchronous_commit"))).scalar() == "on"
+    async with ledger.read() as tx:
+        assert (await tx.execute(text("SHOW transaction_isolation"))).scalar() == "repeatable read"
+    await ledger.close()
+
+
+@pytest.mark.integration
+async def test_two_workers_write_one_after_the_other(database_url: str) -> None:
+    """The second sees all that the first has written, as with the lock of SQLite."""
+    one, two = await Ledger.open(None, database_url), await Ledger.open(None, database_url)
+    async with one.write() as tx:
+        await tx.execute(text(ADA))
+        second = asyncio.create_task(_users(two))
+        while not (await tx.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar():
+            assert not second.done()
+    assert await second == 1
+    await one.close()
+    await two.close()
+
+
+async def _users(ledger: Ledger) -> int:
+    async with ledger.write() as tx:
+        return int((await tx.execute(text("SELECT count(*) FROM users"))).scalar() or 0)
+
+
+@pytest.mark.integration
+async def test_a_home_may_keep_its_ledger_there(database_url: str, home: Path) -> None:
+    """What one process has written the next one finds; the home has no file of its own."""
+    settings = Settings(cpu_workers=0, redis_url="memory:", database_url=database_url)
+    async with Brody(home=home, agents=[], settings=settings) as brody:
+        await brody.execute(TASK, user_id="ada")
+    async with Brody(home=home, agents=[], settings=settings) as brody:
+        assert [a.kind for a in await brody.actions.list("ada")] == ["task.create"]
+    assert (home / "brody.db").stat().st_size == 0
+
+
+@pytest.mark.integration
+async def test_a_database_that_does_not_exist_is_named(postgres_server: Path) -> None:
+    with pytest.raises(LedgerError, match="does not exist") as caught:
+        await Ledger.open(None, f"postgresql://brody@/nowhere?host={postgres_server}")
+    assert "BRODY_DATABASE_URL" in caught.value.remedy
+
+
+@pytest.mark.integration
+async def test_a_server_that_gives_up_a_connection_is_asked_again(database_url: str) -> None:
+    """Whoever was in the middle hears of it, and what was begun is not there; the next one goes through."""
+    ledger = await Ledger.open(None, database_url)
+    with pytest.raises(LedgerUnavailable):
+        await _lost_in_the_middle(ledger)
+    assert await _users(ledger) == 0
+    await ledger.close()
+
+
+async def _lost_in_the_middle(ledger: Ledger) -> None:
+    async with ledger.write() as tx:
+        await tx.execute(text(ADA))
+        await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="database"):
+        await Ledger.open(None, f"postgresql://brody@/brody?host={tmp_path}")
+
+
+@pytest.mark.parametrize("url", ["no url", "mysql://host/x", "sqlite:///x.db"])
+async def test_a_url_of_something_else_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="BRODY_DATABASE_URL"):
+        await Ledger.open(None, url)

@@ -1,0 +1,66 @@
+"""A PostgreSQL server that somebody else wrote, for tests; on a unix socket, with no TCP port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_SAFE = ("-c", "fsync=on", "-c", "listen_addresses=", "-c", "max_connections=100", "-c", "shared_buffers=32MB")
+
+
+def binaries() -> Path | None:
+    """Return the folder of the newest server that is installed, where Debian puts it or on the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    if found:
+        return found[-1].parent
+    anywhere = shutil.which("initdb")
+    return Path(anywhere).parent if anywhere else None
+
+
+@contextmanager
+def server() -> Iterator[Path]:
+    """Run a server with new data; give the folder of its socket, which a URL names as ``?host=``."""
+    where = binaries()
+    assert where is not None
+    with tempfile.TemporaryDirectory(prefix="brody-pg-") as name:  # short: a socket's path has at most 108 bytes
+        folder = Path(name)
+        as_user = _other_user(folder)
+        subprocess.run(
+            [*as_user, str(where / "initdb"), "-D", f"{name}/data", "-U", "brody", "-A", "trust", "-E", "UTF8"],
+            check=True,
+            capture_output=True,
+        )
+        control = [*as_user, str(where / "pg_ctl"), "-D", f"{name}/data", "-w", "-s"]
+        options = " ".join([*_SAFE, "-k", name])
+        subprocess.run([*control, "-l", f"{name}/log", "-o", options, "start"], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True)
+
+
+@contextmanager
+def database(socket: Path) -> Iterator[str]:
+    """Make a database and drop it again; give its URL."""
+    where, name = binaries(), f"t{uuid.uuid4().hex}"
+    assert where is not None
+    reach = ["-h", str(socket), "-U", "brody", name]
+    subprocess.run([str(where / "createdb"), *reach], check=True)
+    try:
+        yield f"postgresql://brody@/{name}?host={socket}"
+    finally:
+        subprocess.run([str(where / "dropdb"), "--force", *reach], check=True)
+
+
+def _other_user(folder: Path) -> list[str]:
+    """Return how a command is run as somebody else: the server refuses to be root's."""
+    if os.getuid() != 0:
+        return []
+    shutil.chown(folder, "postgres", "postgres")
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
