@@ -167,9 +167,9 @@ class AccountExecutor(Executor):
                 await self._hold_back(action)
             else:
                 by_account[await self._account_of(action)].append(action)
-        heads = {of[0].id for account, of in by_account.items() if account not in busy}  # their intents will note it
-        new = {a.id: account for account, of in by_account.items() for a in of if a.account is None}
-        new = {action_id: account for action_id, account in new.items() if action_id not in heads and action_id not in self._at}
+        noted = {of[0].id for account, of in by_account.items() if account not in busy} | set(self._at)  # by intents
+        of_all = [(a, account) for account, of in by_account.items() for a in of]
+        new = {a.id: account for a, account in of_all if a.account is None and a.id not in noted}
         if new:
             await self._write(lambda tx: attempts.locate(tx, new))
         return {account: of for account, of in by_account.items() if account not in busy}, len(new)

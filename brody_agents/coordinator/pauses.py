@@ -52,7 +52,7 @@ def until(error: BaseException, tries: int, now: datetime | None = None) -> date
     (seconds) is the least that is waited.
     """
     at = now or datetime.now(UTC)
-    told: float | None = getattr(error, "retry_after", None)
+    told = error.retry_after if isinstance(error, Retryable) else None
     if isinstance(error, Denied):
         return None if error.never else at + timedelta(seconds=LONGEST if told is None else told)
     policy = policy_for(error)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState
 from brody_agents.communication.message_protocol import new_context
-from brody_agents.coordinator.account_effects.base import Effect, Job, wants_of
+from brody_agents.coordinator.account_effects.base import Job, Step, wants_of
 from brody_agents.coordinator.resource_manager import Reservation, ResourceManager, Spender, Unit
 from brody_agents.errors import Unsettled
 from brody_agents.ledger.actions import ActionRecord
@@ -28,11 +28,11 @@ class Spending:
         self._manager = manager
         self._held: dict[str, Reservation] = {}
 
-    async def reserve(self, tx: AsyncConnection, effect: Effect, job: Job, begun: ActionRecord) -> None:
+    async def reserve(self, tx: AsyncConnection, step: Step, job: Job, begun: ActionRecord) -> None:
         """Hold what an attempt will use, in the transaction of its intent; raise ``Denied``."""
         workspace = new_context(begun.user_id).workspace_id
         whose = {"provider": job.provider.account, "workspace": workspace, "user": begun.user_id, "run": begun.run_id}
-        spender, wants = Spender(begun.id, begun.fence, **whose), wants_of(effect, job)
+        spender, wants = Spender(begun.id, begun.fence, **whose), wants_of(step, job)
         try:
             held = await self._manager.reserve(tx, spender, wants)
         except Unsettled:  # it was approved again, so the attempt before is known to have done nothing

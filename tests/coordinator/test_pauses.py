@@ -62,7 +62,7 @@ def test_what_may_pass_is_tried_again(error: Exception) -> None:
 
 def test_who_says_when_to_come_again_is_not_asked_earlier() -> None:
     error = ProviderUnavailable("Too many requests.")
-    error.retry_after = 120.0  # type: ignore[attr-defined]
+    error.retry_after = 120.0
     assert pauses.until(error, 1, NOW) == NOW + timedelta(seconds=120)
 
 

@@ -18,7 +18,10 @@ from brody_agents.ledger.reservations import Want
 class Job:
     """An action with what it needs: its typed arguments, the account, and where its item lies.
 
-    ``intent`` is what ``Effect.plan`` returned, as the ledger keeps it; it is empty while that is being made.
+    ``intent`` is what ``Step.plan`` returned, as the ledger keeps it; it is empty while that is being made.
+
+    To an inverse ``key`` and ``version`` say nothing: ``action.intent`` (with the ``key`` that there was, too) and
+    ``action.result`` say what was done, and ``intent`` is the inverse's own.
     """
 
     action: ActionRecord
@@ -51,15 +54,15 @@ class Unclear:
 Finding = Done | NotDone | Unclear
 
 
-class Effect(Protocol):
-    """How a kind of action is carried out on an account."""
+class Step(Protocol):
+    """Something that is done on an account: an effect, or the inverse of one."""
 
     @property
     def domain(self) -> str:
         """Return ``mail``, ``files`` or another domain of accounts."""
 
     async def plan(self, job: Job) -> dict[str, Any]:
-        """Read what ``reconcile`` will have to compare with; JSON. Whatever it raises, nothing was done."""
+        """Read what ``reconcile`` and the inverse will have to know; JSON. Whatever it raises, nothing was done."""
 
     async def apply(self, job: Job) -> dict[str, Any]:
         """Carry it out and return the result.
@@ -72,21 +75,33 @@ class Effect(Protocol):
         """Ask the account whether it took place; change nothing."""
 
 
+class Effect(Step, Protocol):
+    """How a kind of action is carried out on an account, and what undoes it."""
+
+    @property
+    def inverse(self) -> Step | str:
+        """Return the step that undoes it, or why nothing does.
+
+        Its ``plan`` raises ``Stale`` where the world is not as the effect has left it: then nothing is undone. What
+        it must know of the time before has to be in what the effect's own ``plan`` and ``apply`` returned.
+        """
+
+
 @runtime_checkable
 class Spends(Protocol):
-    """An effect that says what it uses; one that does not is a call, and the provider's units for its kind."""
+    """A step that says what it uses; one that does not is a call, and the provider's units for its kind."""
 
     def wants(self, job: Job) -> Sequence[Want]:
         """Return the estimate of what an attempt uses, over and above the call."""
 
 
-def wants_of(effect: Effect, job: Job) -> list[Want]:
-    """Return what an attempt reserves: one call, one slot while it runs, quota units, and what its effect adds.
+def wants_of(step: Step, job: Job) -> list[Want]:
+    """Return what an attempt reserves: one call, one slot while it runs, quota units, and what it adds.
 
     A provider says by ``units``, a mapping from action kinds, how many of its own units one takes; else it is one.
     """
     units: Mapping[str, int] = getattr(job.provider, "units", {})
-    own = effect.wants(job) if isinstance(effect, Spends) else ()
+    own = step.wants(job) if isinstance(step, Spends) else ()
     quota = () if any(want.unit is Unit.QUOTA for want in own) else (Want(Unit.QUOTA, units.get(job.action.kind, 1)),)
     return [Want(Unit.CALLS, 1), Want(Unit.SLOTS, 1), *quota, *own]
 
