@@ -320,7 +320,7 @@ class Worker:
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:
             action = await Actions(self._ledger).show(action_id)
-            return action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
+            return action.put_off or action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
 
         await self._settled(is_carried_out)
 

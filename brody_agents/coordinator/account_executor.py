@@ -42,7 +42,7 @@ from brody_agents.errors import (
     Retryable,
     Stale,
 )
-from brody_agents.ledger import actions, attempts
+from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.group_commit import GroupCommit
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
@@ -328,8 +328,7 @@ class AccountExecutor(Executor):
     async def _leave(self, action: ActionRecord, now: ActionRecord) -> None:
         """Write how an action stands, unless somebody else has moved it, and tell of what has ended."""
         ended: Sequence[ActionRecord] = [now] if now.state.final else []
-        waits = now.not_before is not None and now.not_before > datetime.now(UTC) + actions.LONG
-        runs = [now.run_id] if now.run_id and waits else []
+        runs = [now.run_id] if now.run_id and now.put_off else []
 
         async def work(tx: AsyncConnection) -> tuple[list[Stored], Following] | None:
             if not await attempts.leave(tx, self._ledger.vault, action.state, now):

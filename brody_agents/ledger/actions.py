@@ -65,6 +65,11 @@ class ActionRecord:
     updated_at: datetime
     claims: tuple[Claim, ...] = ()
 
+    @property
+    def put_off(self) -> bool:
+        """Say whether nothing is done with it for longer than a moment."""
+        return self.not_before is not None and self.not_before > datetime.now(UTC) + LONG
+
     def moved(self, state: ActionState, reason: str, **changes: Any) -> ActionRecord:
         """Return the action in another state."""
         return replace(self, state=state, reason=reason, **changes)
