@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brody_agents.action import CATALOGUE, ActionState
-from brody_agents.coordinator.account_effects import EFFECTS, KINDS
+from brody_agents.coordinator.account_effects import KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.executor import Executor, Publish
+from brody_agents.coordinator.inverses import NEVER_DONE, ended, is_taken_back, step_of
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BrodyError, NoEffect, NotFound, OutcomeUnknown, Retryable, Stale
+from brody_agents.errors import BrodyError, NotFound, OutcomeUnknown, Retryable, Stale
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
@@ -79,11 +80,13 @@ class AccountExecutor(Executor):
         await self._leave(action, replace(action, reason=str(error), not_before=_later(max(action.fence, 4))))
 
     async def _attempt(self, action: ActionRecord) -> None:
-        """Carry an approved action out."""
+        """Carry an approved action out, or backwards."""
+        if is_taken_back(action):
+            return await self._leave(action, action.moved(ActionState.UNDONE, NEVER_DONE))
         try:
             job = await self._job(action)
             # Here the resource manager reserves the budget, in the transaction of the intent.
-            intent = await EFFECTS[action.kind].plan(job) | {"key": job.key, "version": job.version}
+            intent = {"key": job.key, "version": job.version} | await step_of(action).plan(job)
         except Stale as error:
             return await self._leave(action, action.moved(ActionState.FAILED, str(error)))
         except Retryable as error:
@@ -98,7 +101,7 @@ class AccountExecutor(Executor):
 
     async def _tried(self, job: Job) -> ActionRecord:
         """Call the account and return the action as it stands then."""
-        effect = asyncio.ensure_future(EFFECTS[job.action.kind].apply(job))
+        effect = asyncio.ensure_future(step_of(job.action).apply(job))
         # It is not cancelled: a thread or a server goes on regardless, and must have ended before it is asked about.
         await asyncio.wait({effect}, timeout=self._limit)
         if not effect.done():
@@ -121,7 +124,7 @@ class AccountExecutor(Executor):
         if self._late.pop(action.id, None) is not None and late is not None:
             late.exception()  # seen; what counts is what the account says
         try:
-            finding = await EFFECTS[action.kind].reconcile(await self._job(action))
+            finding = await step_of(action).reconcile(await self._job(action))
         except Retryable as error:
             return await self._postpone(action, error)
         except Exception as error:  # whatever it is, nobody knows the outcome now
@@ -138,11 +141,12 @@ class AccountExecutor(Executor):
 
     async def _leave(self, action: ActionRecord, now: ActionRecord) -> None:
         """Write how an action stands, unless somebody else has moved it, and tell of what has ended."""
-        ended: Sequence[ActionRecord] = [now] if now.state.final else []
+        now = ended(action, now)
+        over: Sequence[ActionRecord] = [now] if now.state.final else []
         async with self._ledger.write() as tx:
             if not await attempts.leave(tx, self._ledger.vault, action.state, now):
                 return
-            stored, following = await self._told(tx, ended)
+            stored, following = await self._told(tx, over)
         await self._publish(stored)
         self._runs.note(following.completed, closed=())
 
@@ -150,15 +154,13 @@ class AccountExecutor(Executor):
 
     async def _job(self, action: ActionRecord) -> Job:
         """Find the account and the item; the intent, once written, says where the item lay."""
-        if action.kind not in EFFECTS:
-            raise NoEffect(f"Nothing here carries out {action.kind} yet.")
+        effect, intent = step_of(action), action.intent or {}
         arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
-        effect, intent = EFFECTS[action.kind], action.intent or {}
         account, key, version = intent.get("account"), intent.get("key", ""), intent.get("version")
-        if not intent or action.state is ActionState.APPROVED:
+        if not action.undoing and (not intent or action.state is ActionState.APPROVED):
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
-        return Job(action, arguments, provider, key, version, intent)
+        return Job(action, arguments, provider, key, version, (action.undo or {}) if action.undoing else intent)
 
     async def _place(self, action: ActionRecord, arguments: Any, domain: str) -> tuple[str, str, str | None]:
         item_id = getattr(arguments, "email_id" if domain == "mail" else "document_id", None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
@@ -56,7 +56,16 @@ class ActionRecord:
     merged_into: str | None = None
     created_at: datetime
     updated_at: datetime
+    done_at: datetime | None = None
+    undo_asked_at: datetime | None = None
+    undo: dict[str, Any] | None = None
+    """What was read of the account before the undo was tried."""
     claims: tuple[Claim, ...] = ()
+
+    @property
+    def undoing(self) -> bool:
+        """Say whether the person has asked to have it undone: while it is open, it goes backwards."""
+        return self.undo_asked_at is not None
 
     def moved(self, state: ActionState, reason: str, **changes: Any) -> ActionRecord:
         """Return the action in another state."""
@@ -156,8 +165,11 @@ async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord
             "merged_into": a.merged_into,
             "updated_at": now,
         }
-        if a.result is not None:
-            values["result"] = vault.seal(a.user_id, a.result)
+        if a.state is ActionState.DONE:
+            values["done_at"] = func.coalesce(_A.done_at, now)
+        for name in ("result", "intent"):
+            if getattr(a, name) is not None:
+                values[name] = vault.seal(a.user_id, getattr(a, name))
         await tx.execute(update(table(Action)).where(_A.id == a.id).values(**values))
         if a.state.final:
             gone.append(a.id)
@@ -247,11 +259,14 @@ def _claim(action: ActionRecord, position: int, claim: Claim) -> dict[str, Any]:
     }
 
 
+_SEALED = ("arguments", "why", "reason", "result", "intent", "undo")
+
+
 def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
     row.pop("seq")
     user_id = row["user_id"]
-    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
+    row |= {name: vault.open(user_id, row[name]) for name in _SEALED}
     row["state"] = ActionState(row["state"])
     return ActionRecord(**row)
 

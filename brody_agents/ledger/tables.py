@@ -313,6 +313,11 @@ class Action(Row, table=True):
     merged_into: str | None = Field(default=None, index=True)
     created_at: datetime = time_column(nullable=False)
     updated_at: datetime = time_column(nullable=False)
+    done_at: datetime | None = time_column()
+    undo_asked_at: datetime | None = time_column()
+    """When the person asked to have it undone; from then on it is only ever carried out backwards."""
+    undo: SealedBytes | None = sealed_column()
+    """The intent of the undo."""
 
 
 class ActionClaim(Row, table=True):
