@@ -131,6 +131,18 @@ def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
     _call(lambda front: front.show_action(home, action_id, json=json))
 
 
+@actions_app.command("undo")
+def actions_undo(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Undo an action, or take back one that was not done yet; exit code 1 if it stays done, with the reason."""
+    _call(lambda _: _control().undo_action(home, action_id, json=json))
+
+
+@runs_app.command("undo")
+def runs_undo(run_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Undo what a run has done, the last first, as far as it goes; exit code 1 if something is left."""
+    _call(lambda _: _control().undo_run(home, run_id, json=json))
+
+
 @approvals_app.command("list")
 def approvals_list(
     home: Home = DEFAULT_HOME,
@@ -225,6 +237,12 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 time", param_hint="--now") from None
+
+
+def _control() -> Any:
+    from brody_agents import front_control
+
+    return front_control
 
 
 def _call(command: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from brody_agents import CATALOGUE, ActionState, AgentAction, Brody
 from brody_agents.coordinator.inverses import inverse
 from brody_agents.errors import CannotUndo, NotFound, UnderWay
+from brody_agents.ledger import actions, attempts, undo
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Audit, Task
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
+from tests.policy.kit import Asker, Desk
 
 pytestmark = pytest.mark.timeout(30)
 DRAFT = {"to": ["ann@b.example"], "subject": "Re: Plants", "text": "Done."}
@@ -300,10 +303,6 @@ async def test_what_waits_for_an_answer_is_taken_back(brody: Brody) -> None:
 
 async def test_what_was_approved_and_is_held_is_recalled_before_it_leaves(brody: Brody, world: World) -> None:
     """As a mail in its recall time: its time never comes."""
-    from datetime import UTC, datetime, timedelta
-
-    from brody_agents.ledger import attempts
-
     asked = await brody.execute(AgentAction(kind="file.create", arguments=_new_file(world)))
     waiting = await brody.actions.show(asked.action_id)
     later = datetime.now(UTC) + timedelta(hours=1)
@@ -317,8 +316,6 @@ async def test_what_was_approved_and_is_held_is_recalled_before_it_leaves(brody:
 
 async def test_what_began_before_the_wish_to_undo_it_is_not_taken_for_the_undo(brody: Brody, world: World) -> None:
     """An executor that has read the action before the person recalled it cannot begin it any more."""
-    from brody_agents.ledger import attempts, undo
-
     asked = await brody.execute(AgentAction(kind="mail.send", arguments=DRAFT | {"account": "a"}))
     waiting = await brody.actions.show(asked.action_id)
     approved = waiting.moved(ActionState.APPROVED, "You approved it.")
@@ -365,8 +362,6 @@ _ANSWER = {
 
 
 async def _put(brody: Brody, action_id: str, state: ActionState) -> None:
-    from brody_agents.ledger import actions
-
     action = await brody.actions.show(action_id)
     async with brody.ledger.write() as tx:
         await actions.move(tx, brody.ledger.vault, [action.moved(state, "So it is.")])
@@ -407,3 +402,22 @@ async def test_an_undo_is_in_the_audit(brody: Brody, world: World) -> None:
         rows = await tx.execute(table(Audit).select().where(a.subject == action.id).order_by(a.position))
         events = [row.event for row in rows]
     assert events[-3:] == ["file.move done", "file.move not undone", "file.move undone"]
+
+
+async def test_the_proposer_hears_that_its_action_was_undone(world: World, settings: Settings) -> None:
+    """Once, and nothing of an undo that was refused; what waited and was taken back is told as well."""
+    asker = Asker()
+    async with Brody(accounts=world.accounts, agents=[asker], settings=settings) as brody:
+        desk = Desk(brody, asker)
+        await desk.wish("task.create", title="Water the plants")
+        (task,) = await brody.actions.list()
+        await brody.actions.undo(task.id)
+        await brody.actions.undo(task.id)
+        card = await desk.ask("mail.send", account="a", to=["ann@b.example"], subject="S", text="T")
+        await brody.actions.undo(card.action_id)
+        await brody.drain()
+    assert [(r.action_id, r.state) for r in asker.results] == [
+        (task.id, "done"),
+        (task.id, "undone"),
+        (card.action_id, "undone"),
+    ]
