@@ -29,6 +29,7 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.track_records import TrackRecords
 from brody_agents.policy.approvals import Approvals
+from brody_agents.policy.autonomy import AutonomySettings
 from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
@@ -150,6 +151,11 @@ class Brody:
     async def _decided(self) -> None:
         if self._worker is not None:  # another process's worker finds it in the ledger
             await self._worker.look()
+
+    @property
+    def autonomy(self) -> AutonomySettings:
+        """Return how far each user lets each kind of action go by itself."""
+        return AutonomySettings(self.ledger)
 
     @property
     def dead_letters(self) -> DeadLetters:

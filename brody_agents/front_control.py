@@ -1,10 +1,11 @@
-"""What the commands do by which a person keeps control: undo."""
+"""What the commands do by which a person keeps control: undo and autonomy."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,31 @@ async def undo_run(home: Path, run_id: str, *, json: bool) -> None:
 
 def _row(word: str, left: Left) -> list[Any]:
     return [word, left.action.kind, left.action.id[:8], left.why]
+
+
+async def list_autonomy(home: Path, user: str, *, json: bool) -> None:
+    """Print how far every kind goes for a user."""
+    async with Brody(home=home, agents=[]) as brody:
+        await _print_levels(brody, user, json=json)
+
+
+async def set_autonomy(home: Path, user: str, kind: str, level: Any, *, json: bool) -> None:
+    """Set how far a kind goes for a user, and print how far every kind that this is about goes then."""
+    async with Brody(home=home, agents=[]) as brody:
+        await brody.autonomy.set(kind, level, user_id=user)
+        await _print_levels(brody, user, json=json, about=kind)
+
+
+async def reset_autonomy(home: Path, user: str, kind: str, *, json: bool) -> None:
+    """Take back one of a user's settings or all, and print how far the kinds go then."""
+    async with Brody(home=home, agents=[]) as brody:
+        await brody.autonomy.reset(kind or None, user_id=user)
+        await _print_levels(brody, user, json=json, about=kind or "*")
+
+
+async def _print_levels(brody: Brody, user: str, *, json: bool, about: str = "*") -> None:
+    found = [x for x in await brody.autonomy.list(user) if fnmatchcase(x.kind, about)]
+    if json:
+        _print_json({"settings": await brody.autonomy.settings(user), "kinds": [asdict(x) for x in found]})
+    else:
+        _print_table(("kind", "level", "set by"), [[x.kind, x.level, x.set_by] for x in found])

@@ -395,6 +395,17 @@ class TrackRecordEntry(Row, table=True):
     answered_at: datetime = time_column(nullable=False)
 
 
+class AutonomySetting(Row, table=True):
+    """How far a user lets a kind of action (``mail.draft``), a domain (``mail.*``) or everything (``*``) go."""
+
+    __tablename__ = "autonomy"
+
+    user_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    level: str
+    changed_at: datetime = time_column(nullable=False)
+
+
 class ContextValue(Row, table=True):
     """A shared value of a user, with its version."""
 

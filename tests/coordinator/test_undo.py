@@ -22,7 +22,7 @@ from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
 from tests.policy.kit import Asker, Desk
 
 pytestmark = pytest.mark.timeout(30)
-DRAFT = {"to": ["ann@b.example"], "subject": "Re: Plants", "text": "Done."}
+DRAFT: dict[str, Any] = {"to": ["ann@b.example"], "subject": "Re: Plants", "text": "Done."}
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class Scene:
 
 def is_real(action: ActionRecord) -> bool:
     """Say whether something follows from an action: it is not only observed."""
-    return action.state is not ActionState.PROPOSED
+    return action.state not in (ActionState.PROPOSED, ActionState.OBSERVED)
 
 
 def without_time(action: ActionRecord) -> ActionRecord:
