@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -21,7 +22,7 @@ from tests.policy.kit import Desk
 from tests.policy.kit import desk as opened
 
 pytestmark = pytest.mark.timeout(30)
-MAIL = {"account": "a", "to": ["ann@b.example"], "subject": "Plants", "text": "Done."}
+MAIL: dict[str, Any] = {"account": "a", "to": ["ann@b.example"], "subject": "Plants", "text": "Done."}
 FILE = {"account": "dir:/nowhere", "path": "plan.txt", "text": "New."}
 
 
