@@ -241,19 +241,30 @@ def _repeated(proposal: ActionRecord, scene: Scene) -> None:
     """Keep why a proposal that is known changes nothing; the verdict belongs to no run, since nothing happened."""
     known, state = scene.keys[proposal.key]
     rejected = state is ActionState.REJECTED
-    again = f"{proposal.proposed_by} proposes what you have rejected" if rejected else "The same was proposed again"
-    more = "The answer stands." if rejected else "It is done once, however often it is proposed."
+    why, otherwise = _AGAIN.get(state, _TWICE)
     verdict = said(
         proposal,
         "rejected_before" if rejected else "same_action",
         "merged",
         "duplicate",
-        f"{again}. {more}",
-        "You would have been asked again." if rejected else "It would have been done twice.",
+        why.format(proposal.proposed_by),
+        otherwise,
         proposal.proposed_by,
         inputs={"key": proposal.key, "state": state.value, "cause": proposal.cause},
     )
     scene.verdicts.append(replace(verdict, run_id=None, action_id=known))
+
+
+_TWICE = "The same was proposed again. It is done once, however often it is proposed.", "It would have been done twice."
+_AGAIN = {
+    ActionState.REJECTED: (
+        "{} proposes what you have rejected. The answer stands.",
+        "You would have been asked again.",
+    ),
+    ActionState.UNDONE: ("{} proposes what you have undone. It stays undone.", "It would have been done again."),
+    ActionState.OBSERVED: ("The same was proposed again. It is only observed.", "It would have been listed twice."),
+}
+"""What is said of a proposal that is known, by what became of it, and what would have happened otherwise."""
 
 
 def _moved_on(draft: ActionRecord, why: str) -> VerdictRecord:

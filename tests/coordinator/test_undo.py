@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from brody_agents import CATALOGUE, ActionState, AgentAction, Brody
+from brody_agents import CATALOGUE, ActionState, AgentAction, Brody, TrackRecord
 from brody_agents.coordinator.inverses import inverse
 from brody_agents.errors import CannotUndo, NotFound, UnderWay
 from brody_agents.ledger import actions, attempts, undo
@@ -19,7 +19,7 @@ from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Audit, Task
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
-from tests.policy.kit import Asker, Desk
+from tests.policy.kit import Asker, Desk, desk
 
 pytestmark = pytest.mark.timeout(30)
 DRAFT: dict[str, Any] = {"to": ["ann@b.example"], "subject": "Re: Plants", "text": "Done."}
@@ -408,12 +408,12 @@ async def test_the_proposer_hears_that_its_action_was_undone(world: World, setti
     """Once, and nothing of an undo that was refused; what waited and was taken back is told as well."""
     asker = Asker()
     async with Brody(accounts=world.accounts, agents=[asker], settings=settings) as brody:
-        desk = Desk(brody, asker)
-        await desk.wish("task.create", title="Water the plants")
+        found = Desk(brody, asker)
+        await found.wish("task.create", title="Water the plants")
         (task,) = await brody.actions.list()
         await brody.actions.undo(task.id)
         await brody.actions.undo(task.id)
-        card = await desk.ask("mail.send", account="a", to=["ann@b.example"], subject="S", text="T")
+        card = await found.ask("mail.send", account="a", to=["ann@b.example"], subject="S", text="T")
         await brody.actions.undo(card.action_id)
         await brody.drain()
     assert [(r.action_id, r.state) for r in asker.results] == [
@@ -421,3 +421,25 @@ async def test_the_proposer_hears_that_its_action_was_undone(world: World, setti
         (task.id, "undone"),
         (card.action_id, "undone"),
     ]
+
+
+async def test_what_was_undone_is_not_done_because_it_is_proposed_again(brody: Brody) -> None:
+    wish = AgentAction(kind="task.create", arguments={"title": "Water the plants"}, cause="c")
+    done = await brody.execute(wish)
+    await brody.actions.undo(done.action_id)
+    again = await brody.execute(wish)
+    assert (again.action_id, again.state) == (done.action_id, ActionState.UNDONE)
+    (verdict,) = await brody.actions.verdicts(done.action_id)
+    assert verdict.why == "user proposes what you have undone. It stays undone."
+    assert await tasks(brody) == {}
+
+
+async def test_an_undo_says_nothing_of_who_proposed_it(settings: Settings) -> None:
+    """Track records hold answers; people undo their own mistakes as well."""
+    async with desk(asks=True, settings=settings) as found:
+        card = await found.ask(title="Water the plants")
+        await found.brody.approvals.decide(card.id, "approve")
+        await found.brody.drain()
+        before = await found.brody.track_records.of("me")
+        assert (await found.brody.actions.undo(card.action_id)).state is ActionState.UNDONE
+        assert await found.brody.track_records.of("me") == before == {("asker", "task.create"): TrackRecord(accepted=1)}

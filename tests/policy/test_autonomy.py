@@ -100,6 +100,8 @@ async def test_what_is_observed_is_recorded_and_never_done(settings: Settings) -
         await desk.brody.autonomy.reset()
         await desk.wish("task.create", title="Call Ada", cause="c")
         assert [a.state for a in await desk.brody.actions.list()] == [ActionState.OBSERVED]
+        (verdict,) = await desk.brody.actions.verdicts(observed.id)
+        assert verdict.why == "The same was proposed again. It is only observed."
         assert await desk.tasks() == []
         assert await desk.brody.approvals.list(open_only=False) == []
 
