@@ -44,7 +44,7 @@ from brody_agents.errors import InvalidArguments, UnknownAction
 
 
 class ActionState(StrEnum):
-    """Where an action stands; the last six are final."""
+    """Where an action stands; from ``done`` on it is final."""
 
     PROPOSED = "proposed"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -58,6 +58,7 @@ class ActionState(StrEnum):
     MERGED = "merged"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
+    OBSERVED = "observed"
 
     @property
     def final(self) -> bool:

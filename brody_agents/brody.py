@@ -18,16 +18,18 @@ from brody_agents.communication.message_protocol import COORDINATOR, AgentMessag
 from brody_agents.compute import Pool
 from brody_agents.context import UserContext
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
-from brody_agents.errors import BrodyError, ConfigurationError
+from brody_agents.coordinator.undoing import Actions, Runs
+from brody_agents.errors import BrodyError, ConfigurationError, HomeBusy
 from brody_agents.home import prepare_home
 from brody_agents.ledger import runs
-from brody_agents.ledger.actions import Actions
+from brody_agents.ledger.actions import BUSY
 from brody_agents.ledger.budgets import Budgets
 from brody_agents.ledger.dead_letters import DeadLetters, Letter
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.runs import RunRecord, Runs
+from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.track_records import TrackRecords
 from brody_agents.policy.approvals import Approvals
+from brody_agents.policy.autonomy import AutonomySettings
 from brody_agents.policy.cards import Cards
 from brody_agents.proactive.accounts import Accounts, AccountsLike, Opened, Problem, zone_named
 from brody_agents.proactive.playbooks import Playbook, playbook
@@ -37,6 +39,8 @@ from brody_agents.registry import PluginFailure, Registry
 from brody_agents.settings import Settings, settings_from_environment
 from brody_agents.worker import Worker
 
+LOOKS = 100
+"""How often to look, ten times a second, whether another process that works on the home has undone an action."""
 Progress = Callable[[str, int, int | None], None]
 """Called with (what is done now, how much of it, of how much)."""
 
@@ -120,8 +124,18 @@ class Brody:
 
     @property
     def actions(self) -> Actions:
-        """Return the actions of the ledger."""
-        return Actions(self.ledger)
+        """Return the actions of the ledger, and a way to undo them."""
+        return Actions(self.ledger, self.registry, self._see_through)
+
+    async def _see_through(self, action_id: str) -> None:
+        """Have carried out what was asked for, by this process or by the one that works on the home."""
+        try:
+            await (await self._work(lock_timeout=0)).see_through(action_id)
+        except HomeBusy:
+            for _ in range(LOOKS):
+                if (await self.actions.show(action_id)).state not in BUSY:
+                    return
+                await asyncio.sleep(0.1)
 
     @property
     def track_records(self) -> TrackRecords:
@@ -139,6 +153,11 @@ class Brody:
             await self._worker.look()
 
     @property
+    def autonomy(self) -> AutonomySettings:
+        """Return how far each user lets each kind of action go by itself."""
+        return AutonomySettings(self.ledger)
+
+    @property
     def dead_letters(self) -> DeadLetters:
         """Return the dead letters of the ledger."""
         return DeadLetters(self.ledger)
@@ -150,8 +169,8 @@ class Brody:
 
     @property
     def runs(self) -> Runs:
-        """Return the runs of the ledger."""
-        return Runs(self.ledger)
+        """Return the runs of the ledger, and a way to undo them."""
+        return Runs(self.ledger, self.actions)
 
     async def context(self, user_id: str = "me") -> UserContext:
         """Return what all agents know of a user."""
@@ -294,12 +313,13 @@ class Brody:
             raise BrodyError(f"Run {run_id} ended without a brief.", "See: brody dead-letters list")
         return Brief.model_validate(data)
 
-    async def _work(self) -> Worker:
-        """Start to work: take the home's lock, start bus, coordinator and executor."""
+    async def _work(self, **settings: Any) -> Worker:
+        """Start to work: take the home's lock, start bus, coordinator and executor; settings are for this start."""
         ledger = self.ledger
         async with self._starting:
             if self._worker is None:
-                worker = Worker(self._home, ledger, self.registry, self._pool, self.settings, self._accounts)
+                how = self.settings.model_copy(update=settings)
+                worker = Worker(self._home, ledger, self.registry, self._pool, how, self._accounts)
                 self._exit.push_async_callback(worker.stop)
                 try:
                     await worker.start()

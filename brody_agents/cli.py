@@ -26,16 +26,19 @@ actions_app = typer.Typer(help="Actions: what agents propose and what became of 
 runs_app = typer.Typer(help="Runs of playbooks.", no_args_is_help=True)
 approvals_app = typer.Typer(help="Approvals: what waits for your answer.", no_args_is_help=True)
 budgets_app = typer.Typer(help="Budgets: what may be used, by whom, in which time.", no_args_is_help=True)
+autonomy_app = typer.Typer(help="Autonomy: how far each kind of action goes by itself.", no_args_is_help=True)
 letters_app = typer.Typer(help="Dead letters: what could not be handled.", no_args_is_help=True)
 app.add_typer(actions_app, name="actions")
 app.add_typer(runs_app, name="runs")
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(budgets_app, name="budgets")
+app.add_typer(autonomy_app, name="autonomy")
 app.add_typer(protocol_cli.app, name="protocol")
 
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
+ForUser = Annotated[str, typer.Option("--user", help="For whom.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sources = Annotated[list[str] | None, typer.Option()]
 DEFAULT_HOME = Path("~/.brody")
@@ -131,6 +134,18 @@ def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
     _call(lambda front: front.show_action(home, action_id, json=json))
 
 
+@actions_app.command("undo")
+def actions_undo(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Undo an action, or take back one that was not done yet; exit code 1 if it stays done, with the reason."""
+    _call(lambda _: _control().undo_action(home, action_id, json=json))
+
+
+@runs_app.command("undo")
+def runs_undo(run_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Undo what a run has done, the last first, as far as it goes; exit code 1 if something is left."""
+    _call(lambda _: _control().undo_run(home, run_id, json=json))
+
+
 @approvals_app.command("list")
 def approvals_list(
     home: Home = DEFAULT_HOME,
@@ -218,6 +233,35 @@ def budgets_remove(budget_id: str, home: Home = DEFAULT_HOME, json: Json = False
     _call(lambda front: front.remove_budget(home, budget_id, json=json))
 
 
+@autonomy_app.command("list")
+def autonomy_list(home: Home = DEFAULT_HOME, user: ForUser = "me", json: Json = False) -> None:
+    """List how far every kind of action goes for you, and what says so."""
+    _call(lambda _: _control().list_autonomy(home, user, json=json))
+
+
+@autonomy_app.command("set")
+def autonomy_set(
+    kind: Annotated[str, typer.Argument(help="mail.draft, mail.* or *; the most exact one counts.")],
+    level: Annotated[str, typer.Argument(help="observe (record only), suggest (always ask) or act (policy decides).")],
+    home: Home = DEFAULT_HOME,
+    user: ForUser = "me",
+    json: Json = False,
+) -> None:
+    """Set how far a kind of action goes by itself, from the next one that is proposed on."""
+    _call(lambda _: _control().set_autonomy(home, user, kind, level, json=json))
+
+
+@autonomy_app.command("reset")
+def autonomy_reset(
+    kind: Annotated[str, typer.Argument(help="What was set; all of it by default.")] = "",
+    home: Home = DEFAULT_HOME,
+    user: ForUser = "me",
+    json: Json = False,
+) -> None:
+    """Go back to the default: what stays inside acts, all else is suggested."""
+    _call(lambda _: _control().reset_autonomy(home, user, kind, json=json))
+
+
 def _time(text: str) -> datetime | None:
     if not text:
         return None
@@ -225,6 +269,12 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 time", param_hint="--now") from None
+
+
+def _control() -> Any:
+    from brody_agents import front_control
+
+    return front_control
 
 
 def _call(command: Any) -> None:

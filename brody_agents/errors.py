@@ -79,6 +79,20 @@ class AlreadyDecided(Terminal):
     remedy = "See: brody approvals list"
 
 
+class CannotUndo(Terminal):
+    """An action cannot be undone, or was never done."""
+
+    code = "cannot_undo"
+    remedy = "See what it did: brody actions show"
+
+
+class UnderWay(Retryable):
+    """An action is being carried out, or nobody knows yet whether it was."""
+
+    code = "under_way"
+    remedy = "Try again when it has ended: brody actions show"
+
+
 class HomeBusy(Retryable):
     """Another process works on the same home."""
 

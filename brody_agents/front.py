@@ -182,14 +182,17 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     async with Brody(home=home, agents=[]) as brody:
         action = await brody.actions.show(action_id)
         verdicts = await brody.actions.verdicts(action.id)
+        cannot_undo = brody.actions.why_not(action)
     if json:
-        _print_json(asdict(action) | {"verdicts": [asdict(v) for v in verdicts]})
+        _print_json(asdict(action) | {"verdicts": [asdict(v) for v in verdicts], "cannot_undo": cannot_undo})
         return
     rows = [("id", action.id), ("kind", action.kind), ("state", action.state), ("because", action.reason)]
     rows += [("waits until", f"{action.not_before:%Y-%m-%d %H:%M:%S} UTC")] if action.put_off else []
     rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
     rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
+    rows += [("done at", f"{action.done_at:%Y-%m-%d %H:%M:%S} UTC")] if action.done_at else []
+    rows += [("undo", cannot_undo or f"brody actions undo {action.id[:8]}")] if action.state != "undone" else []
     for v in verdicts:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []

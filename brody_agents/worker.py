@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,17 @@ class Worker:
         return ActionResult(
             action_id=found.id, kind=found.kind, state=found.state, reason=found.reason, result=found.result or {}
         )
+
+    async def see_through(self, action_id: str) -> None:
+        """Wait until an action has ended, is unknown, or has to wait for its time."""
+
+        async def is_through() -> bool:
+            action = await Actions(self._ledger).show(action_id)
+            at_it = action.state in (ActionState.APPROVED, ActionState.EXECUTING)
+            return not at_it or (action.not_before is not None and action.not_before > datetime.now(UTC))
+
+        self.wake_executors()
+        await self._until(self._settled(is_through))
 
     # -- runs -----------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from brody_agents.coordinator.account_effects.base import AccountSource, Done, J
 from brody_agents.coordinator.account_lanes import AccountLanes
 from brody_agents.coordinator.conflicts.files import held_back
 from brody_agents.coordinator.executor import Executor, Publish
+from brody_agents.coordinator.inverses import NEVER_DONE, ended, is_taken_back, step_of
 from brody_agents.coordinator.progress import Following, RunBook
 from brody_agents.coordinator.resource_manager import Admission, ResourceManager
 from brody_agents.coordinator.spending import Spending
@@ -34,7 +35,6 @@ from brody_agents.errors import (
     BrodyError,
     Denied,
     LedgerFull,
-    NoEffect,
     NotFound,
     NotSent,
     OutcomeUnknown,
@@ -217,7 +217,10 @@ class AccountExecutor(Executor):
         await self._leave(action, _waiting(action, why, pauses.after(pauses.HELD_BACK, action.tries + 1)))
 
     async def _attempt(self, action: ActionRecord) -> Denied | None:
-        """Carry an approved action out."""
+        """Carry an approved action out, or backwards."""
+        if is_taken_back(action):
+            await self._leave(action, action.moved(ActionState.UNDONE, NEVER_DONE))
+            return None
         if action.tries or action.fence:  # what it waited for is over
             action = replace(action, reason="")
         try:
@@ -241,7 +244,7 @@ class AccountExecutor(Executor):
         action = job.action
         try:
             async with asyncio.timeout(self._limit):
-                intent = await EFFECTS[action.kind].plan(job) | {"key": job.key, "version": job.version}
+                intent = {"key": job.key, "version": job.version} | await step_of(action).plan(job)
         except Exception as error:
             await self._resources.report(admission, error)
             return await self._put_off(action, error)
@@ -256,8 +259,8 @@ class AccountExecutor(Executor):
         if begun is None or time.monotonic() - began > GRACE:
             await self._resources.withdraw(admission)
             return await self._overslept(begun) if begun else None
-        ended, failure = await self._tried(replace(job, action=begun, intent=intent))
-        await self._leave(begun, ended)
+        now, failure = await self._tried(replace(job, action=begun, intent=intent))
+        await self._leave(begun, now)
         with suppress(*_AWAY):  # then nobody learns of it, which does no harm
             await self._resources.report(admission, failure)
 
@@ -267,7 +270,7 @@ class AccountExecutor(Executor):
         async def work(tx: AsyncConnection) -> ActionRecord | None:
             begun = await attempts.begin(tx, self._ledger.vault, job.action, job.intent)
             if begun is not None:
-                await self._spending.reserve(tx, EFFECTS[begun.kind], job, begun)
+                await self._spending.reserve(tx, step_of(begun), job, begun)
             return begun
 
         return await self._write(work)
@@ -279,7 +282,7 @@ class AccountExecutor(Executor):
 
     async def _tried(self, job: Job) -> tuple[ActionRecord, BaseException | None]:
         """Call the account; return the action as it stands then, and what went wrong."""
-        effect = asyncio.ensure_future(EFFECTS[job.action.kind].apply(job))
+        effect = asyncio.ensure_future(step_of(job.action).apply(job))
         # It is not cancelled: a thread or a server goes on regardless, and must have ended before it is asked about.
         await asyncio.wait({effect}, timeout=self._limit)
         if not effect.done():
@@ -308,7 +311,7 @@ class AccountExecutor(Executor):
         try:
             job = await self._job(action)
             async with self._resources.calling(job.provider.account, patience=PATIENCE), asyncio.timeout(self._limit):
-                finding = await EFFECTS[action.kind].reconcile(job)
+                finding = await step_of(action).reconcile(job)
         except Denied as denied:
             await self._put_off(action, denied)
             return denied
@@ -327,14 +330,15 @@ class AccountExecutor(Executor):
 
     async def _leave(self, action: ActionRecord, now: ActionRecord) -> None:
         """Write how an action stands, unless somebody else has moved it, and tell of what has ended."""
-        ended: Sequence[ActionRecord] = [now] if now.state.final else []
+        now = ended(action, now)
+        over: Sequence[ActionRecord] = [now] if now.state.final else []
         runs = [now.run_id] if now.run_id and now.put_off else []
 
         async def work(tx: AsyncConnection) -> tuple[list[Stored], Following] | None:
             if not await attempts.leave(tx, self._ledger.vault, action.state, now):
                 return None
             await self._spending.close(tx, action.state, now)
-            return await self._told(tx, ended, runs)
+            return await self._told(tx, over, runs)
 
         told = await self._write(work)
         if told is None:
@@ -362,15 +366,13 @@ class AccountExecutor(Executor):
 
     async def _job(self, action: ActionRecord) -> Job:
         """Find the account and the item; the intent, once written, says where the item lay."""
-        if action.kind not in EFFECTS:
-            raise NoEffect(f"Nothing here carries out {action.kind} yet.")
+        effect, intent = step_of(action), action.intent or {}
         arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
-        effect, intent = EFFECTS[action.kind], action.intent or {}
         account, key, version = intent.get("account"), intent.get("key", ""), intent.get("version")
-        if not intent or action.state is ActionState.APPROVED:
+        if not action.undoing and (not intent or action.state is ActionState.APPROVED):
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
-        return Job(action, arguments, provider, key, version, intent)
+        return Job(action, arguments, provider, key, version, (action.undo or {}) if action.undoing else intent)
 
     async def _account_of(self, action: ActionRecord) -> str:
         """Return the account that an action works on; an empty word where there is none, which its attempt will say."""

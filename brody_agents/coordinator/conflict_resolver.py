@@ -7,14 +7,14 @@ gives way, or leaves it to the next. Who is to be planned again waits meanwhile:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import CATALOGUE, ActionState
+from brody_agents.action import ActionState
 from brody_agents.arguments import TaskCreate
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context, stable_id
 from brody_agents.communication.payloads import Replan
@@ -34,17 +34,14 @@ from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import serialise, table
 from brody_agents.ledger.tables import Action
 from brody_agents.ledger.vault import Vault
+from brody_agents.policy.autonomy import judged
 from brody_agents.policy.basis import claims_of
-from brody_agents.policy.rules import Judgement, judge
+from brody_agents.policy.rules import Judgement
 
 _WAITING = sorted({ActionState.PROPOSED, ActionState.AWAITING_APPROVAL})
 
-JudgeAgain = Callable[[ActionRecord], Judgement]
-"""Judge an action of the ledger as if it were proposed now."""
-
-
-def _judge(action: ActionRecord) -> Judgement:
-    return judge(CATALOGUE[action.kind])
+JudgeAgain = Callable[[AsyncConnection, Sequence[ActionRecord]], Awaitable[Sequence[Judgement]]]
+"""Judge actions of the ledger as if they were proposed now."""
 
 
 def _utc(run_id: str | None) -> ZoneInfo:
@@ -55,7 +52,7 @@ class ConflictResolver:
     """Settle proposals, one turn at a time."""
 
     def __init__(
-        self, vault: Vault, rules: Sequence[Rule] = RULES, *, zone_of: ZoneOf = _utc, judge_again: JudgeAgain = _judge
+        self, vault: Vault, rules: Sequence[Rule] = RULES, *, zone_of: ZoneOf = _utc, judge_again: JudgeAgain = judged
     ) -> None:
         self._vault = vault
         self._rules = tuple(rules)
@@ -87,9 +84,9 @@ class ConflictResolver:
         """Settle what was only observed until now as if it were proposed now; return it."""
         a = table(Action).c
         observed = await ledger_actions.load(tx, self._vault, a.user_id == user_id, a.state == ActionState.PROPOSED)
-        judged = [self._judged_now(action) for action in observed]
-        scene = await self._scene(tx, judged)
-        promoted = [(await self._settled(tx, action, scene)).id for action in judged]
+        now = [_judged(*pair) for pair in zip(observed, await self.judge_again(tx, observed), strict=True)]
+        scene = await self._scene(tx, now)
+        promoted = [(await self._settled(tx, action, scene)).id for action in now]
         scene.moved |= {i: scene.actions[i] for i in promoted}
         await self._write(tx, scene, [])
         return [scene.actions[i] for i in promoted]
@@ -105,7 +102,7 @@ class ConflictResolver:
         scene.actions.pop(action.id, None)
         for other in others:
             settled, rulings = self._ruled(other, scene)
-            if other.key in scene.keys or settled.state.final or _lost(rulings):
+            if other.key in scene.keys or (settled.state.final and is_real(settled)) or _lost(rulings):
                 return None
             self._take(settled, rulings, scene)
         scene.moved[action.id] = action.moved(ActionState.SUPERSEDED, verdict.why)
@@ -160,7 +157,8 @@ class ConflictResolver:
             while ruling := rule(proposal, scene):
                 if not ruling.supersedes:
                     ended = _ended(proposal, ruling)
-                    stays = (ended.state.holds_claims and not ruling.replan) or ended.state is ActionState.MERGED
+                    goes_on = ended.state.holds_claims or not is_real(ended)
+                    stays = (goes_on and not ruling.replan) or ended.state is ActionState.MERGED
                     return ended, [*(rulings if stays else ()), ruling]
                 if ruling.other in scene.past:
                     break  # a rule that does not look at what has given way
@@ -201,9 +199,9 @@ class ConflictResolver:
         await backlog.write(tx, self._vault, scene.messages)
         return added
 
-    def _judged_now(self, action: ActionRecord) -> ActionRecord:
-        judgement = self.judge_again(action)
-        return action.moved(judgement.state, judgement.reason, claims=claims_of(action))
+
+def _judged(action: ActionRecord, judgement: Judgement) -> ActionRecord:
+    return action.moved(judgement.state, judgement.reason, claims=claims_of(action))
 
 
 def _lost(rulings: Sequence[Ruling]) -> bool:
@@ -243,19 +241,30 @@ def _repeated(proposal: ActionRecord, scene: Scene) -> None:
     """Keep why a proposal that is known changes nothing; the verdict belongs to no run, since nothing happened."""
     known, state = scene.keys[proposal.key]
     rejected = state is ActionState.REJECTED
-    again = f"{proposal.proposed_by} proposes what you have rejected" if rejected else "The same was proposed again"
-    more = "The answer stands." if rejected else "It is done once, however often it is proposed."
+    why, otherwise = _AGAIN.get(state, _TWICE)
     verdict = said(
         proposal,
         "rejected_before" if rejected else "same_action",
         "merged",
         "duplicate",
-        f"{again}. {more}",
-        "You would have been asked again." if rejected else "It would have been done twice.",
+        why.format(proposal.proposed_by),
+        otherwise,
         proposal.proposed_by,
         inputs={"key": proposal.key, "state": state.value, "cause": proposal.cause},
     )
     scene.verdicts.append(replace(verdict, run_id=None, action_id=known))
+
+
+_TWICE = "The same was proposed again. It is done once, however often it is proposed.", "It would have been done twice."
+_AGAIN = {
+    ActionState.REJECTED: (
+        "{} proposes what you have rejected. The answer stands.",
+        "You would have been asked again.",
+    ),
+    ActionState.UNDONE: ("{} proposes what you have undone. It stays undone.", "It would have been done again."),
+    ActionState.OBSERVED: ("The same was proposed again. It is only observed.", "It would have been listed twice."),
+}
+"""What is said of a proposal that is known, by what became of it, and what would have happened otherwise."""
 
 
 def _moved_on(draft: ActionRecord, why: str) -> VerdictRecord:

@@ -28,7 +28,7 @@ from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BusUnavailable
-from brody_agents.ledger import items
+from brody_agents.ledger import autonomy, items
 from brody_agents.ledger import messages as backlog
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import bury
@@ -36,8 +36,8 @@ from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
+from brody_agents.policy.autonomy import judged_by
 from brody_agents.policy.cards import Cards
-from brody_agents.policy.rules import judge
 from brody_agents.registry import Registry
 
 POLL = 1.0
@@ -126,8 +126,9 @@ class Coordinator:
 
     async def propose(self, action: AgentAction, user_id: str) -> ActionRecord:
         """Settle an action that came from outside any message, in the user's name."""
-        record = self._record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
+        record = _record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
         async with self._ledger.write() as tx:
+            (record,) = await self._labelled(tx, [record])
             await self._note(tx, await self._resolver.settle(tx, [record]))
         self._wake_executor()
         return record
@@ -240,49 +241,15 @@ class Coordinator:
         proposals = [(p, f) for f in settled for p in f.outcome.proposals]
         mails = {(p.because.user_id, i) for p, _ in proposals if (i := _mail_without_account(p))}
         accounts = await items.mail_accounts(tx, mails)
-        return [self._judge(_in_account(p, accounts), f) for p, f in proposals]
+        return await self._labelled(tx, [_proposal_record(_in_account(p, accounts), f) for p, f in proposals])
 
-    def _judge(self, proposal: Proposal, finished: Finished) -> ActionRecord:
-        """Label and judge a proposal: whether it may be done, waits for the person, or is only recorded."""
-        because = proposal.because
-        return self._record(
-            proposal.action,
-            _agent(finished),
-            because.user_id,
-            cause=proposal.action.cause or because.id,
-            message_id=because.id,
-            run_id=because.run_id,
-            provenance={"": proposal.provenance.model_dump(mode="json")},
-        )
-
-    def _record(
-        self, action: AgentAction, by: str, user_id: str, *, cause: str, run_id: str | None = None, **more: Any
-    ) -> ActionRecord:
-        kind, arguments = action.checked()
-        key = action.key_for(user_id, cause)
-        judgement = judge(kind, self._runs.autonomy(run_id))
-        now = datetime.now(UTC)
-        return ActionRecord(
-            id=action_id(key),
-            key=key,
-            user_id=user_id,
-            run_id=run_id,
-            kind=action.kind,
-            arguments=arguments.model_dump(mode="json", exclude_unset=True),
-            state=judgement.state,
-            reason=judgement.reason,
-            why=action.why,
-            proposed_by=by,
-            cause=cause,
-            priority=action.priority.rank,
-            deadline=action.deadline,
-            confidence=action.confidence,
-            redo_of=action.redo_of,
-            created_at=now,
-            updated_at=now,
-            claims=tuple(kind.claims(user_id, arguments)),
-            **more,
-        )
+    async def _labelled(self, tx: AsyncConnection, records: Sequence[ActionRecord]) -> list[ActionRecord]:
+        """Judge proposals: whether each may be done, waits for the person, or is only recorded."""
+        if not records:
+            return []
+        settings = await autonomy.load(tx, {r.user_id for r in records})
+        judgements = [judged_by(settings, r, dry_run=self._runs.is_dry(r.run_id)) for r in records]
+        return [r.moved(j.state, j.reason) for r, j in zip(records, judgements, strict=True)]
 
     async def _mark(self, tx: AsyncConnection, turn: Turn) -> None:
         """Write what is handled, what is dead, and which messages are closed by it."""
@@ -380,6 +347,47 @@ def _in_account(proposal: Proposal, accounts: dict[tuple[str, str], str]) -> Pro
         return proposal
     arguments = proposal.action.arguments | {"account": account}
     return replace(proposal, action=proposal.action.model_copy(update={"arguments": arguments}))
+
+
+def _proposal_record(proposal: Proposal, finished: Finished) -> ActionRecord:
+    because = proposal.because
+    return _record(
+        proposal.action,
+        _agent(finished),
+        because.user_id,
+        cause=proposal.action.cause or because.id,
+        message_id=because.id,
+        run_id=because.run_id,
+        provenance={"": proposal.provenance.model_dump(mode="json")},
+    )
+
+
+def _record(
+    action: AgentAction, by: str, user_id: str, *, cause: str, run_id: str | None = None, **more: Any
+) -> ActionRecord:
+    kind, arguments = action.checked()
+    key = action.key_for(user_id, cause)
+    now = datetime.now(UTC)
+    return ActionRecord(
+        id=action_id(key),
+        key=key,
+        user_id=user_id,
+        run_id=run_id,
+        kind=action.kind,
+        arguments=arguments.model_dump(mode="json", exclude_unset=True),
+        state=ActionState.PROPOSED,
+        why=action.why,
+        proposed_by=by,
+        cause=cause,
+        priority=action.priority.rank,
+        deadline=action.deadline,
+        confidence=action.confidence,
+        redo_of=action.redo_of,
+        created_at=now,
+        updated_at=now,
+        claims=tuple(kind.claims(user_id, arguments)),
+        **more,
+    )
 
 
 def _proposed(action: ActionRecord) -> AuditEvent:

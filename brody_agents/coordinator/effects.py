@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import CATALOGUE
 from brody_agents.arguments import Notify, TaskCreate, TaskMerge, TaskTarget, TaskUpdate
 from brody_agents.communication.message_protocol import stable_id
+from brody_agents.coordinator import task_history
 from brody_agents.coordinator.conflicts.tasks import merge_into_task
+from brody_agents.coordinator.task_history import bring_back
 from brody_agents.errors import NotFound, ProviderError, Stale
 from brody_agents.ledger.actions import ActionRecord, merged_into, task_of
 from brody_agents.ledger.statements import insert_new, table
@@ -22,13 +24,19 @@ from brody_agents.ledger.vault import Vault
 _T = table(Task)
 OPEN = ("pending", "in_progress")
 
+Inverse = Callable[[AsyncConnection, Vault, ActionRecord], Awaitable[None]]
+"""Undo an action from what its ``intent`` says; raise ``Stale`` where the world is not as it has left it."""
 Effect = Callable[[AsyncConnection, Vault, ActionRecord, Any], Awaitable[dict[str, Any]]]
 
 
-async def apply(tx: AsyncConnection, vault: Vault, action: ActionRecord) -> dict[str, Any]:
-    """Carry out an action and return its result; raises what the effect raises."""
+async def apply(tx: AsyncConnection, vault: Vault, action: ActionRecord) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Carry out an action; return its result, and what its undo needs. Raises what the effect raises."""
     arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
-    return await EFFECTS[action.kind](tx, vault, action, arguments)
+    before = await task_history.before(tx, vault, action, arguments)
+    result = await EFFECTS[action.kind](tx, vault, action, arguments)
+    if not before:
+        return result, {}
+    return result, {"before": before, "after": await task_history.after(tx, vault, action.user_id, before)}
 
 
 async def create_task(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: TaskCreate) -> dict[str, Any]:
@@ -130,6 +138,12 @@ async def notify(tx: AsyncConnection, vault: Vault, action: ActionRecord, a: Not
     await tx.execute(insert_new(tx, Note), [row])
     return {"notification_id": row["id"]}
 
+
+INVERSES: Mapping[str, Inverse | str] = {
+    **dict.fromkeys(("task.create", "task.update", "task.complete", "task.merge", "task.delete"), bring_back),
+    "notify": CATALOGUE["notify"].inverse,
+}
+"""What undoes each of them, or why nothing does."""
 
 EFFECTS: Mapping[str, Effect] = {
     "task.create": create_task,

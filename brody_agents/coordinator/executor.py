@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +24,7 @@ from brody_agents.communication.message_protocol import (
     new_context,
     stable_id,
 )
-from brody_agents.coordinator import effects
+from brody_agents.coordinator import effects, inverses
 from brody_agents.coordinator.progress import Following, RunBook
 from brody_agents.errors import BrodyError
 from brody_agents.ledger import actions, messages
@@ -97,26 +98,41 @@ class Executor:
 
         ``runs`` may go on as well, since nothing keeps them open any more.
         """
-        await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
-        stored = await messages.write(tx, self._ledger.vault, [_result(e) for e in ended if self._wants_result(e)])
+        stored = await tell(tx, self._ledger, self._registry, ended)
         following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id} | set(runs))
         return stored + await messages.write(tx, self._ledger.vault, following.messages), following
 
     async def _carried_out(self, tx: AsyncConnection, action: ActionRecord) -> ActionRecord:
+        tried = action.moved(ActionState.DONE, action.reason, fence=action.fence + 1)
+        if inverses.is_taken_back(action):
+            return action.moved(ActionState.UNDONE, inverses.NEVER_DONE)
         try:
             async with tx.begin_nested():
-                result = await effects.apply(tx, self._ledger.vault, action)
+                if action.undoing:
+                    await inverses.undo_in_ledger(tx, self._ledger.vault, action)
+                else:
+                    result, intent = await effects.apply(tx, self._ledger.vault, action)
+                    tried = replace(tried, result=result, intent=intent)
         except DBAPIError:
             raise  # the ledger's fault, not the action's
         except Exception as error:  # an effect may run into anything: the action fails, the others go on
             said = str(error) if isinstance(error, BrodyError) else f"{type(error).__name__}: {error}"
             log.warning("effect failed", action=action.id, kind=action.kind, exc_info=True)
-            return action.moved(ActionState.FAILED, said, fence=action.fence + 1)
-        return action.moved(ActionState.DONE, action.reason, fence=action.fence + 1, result=result)
+            tried = tried.moved(ActionState.FAILED, said)
+        return inverses.ended(replace(action, fence=tried.fence), tried)
 
-    def _wants_result(self, action: ActionRecord) -> bool:
-        agent = self._registry.agents.get(action.proposed_by)
-        return agent is not None and payloads.ActionResult in agent.handlers
+
+async def tell(tx: AsyncConnection, ledger: Ledger, registry: Registry, ended: Sequence[ActionRecord]) -> list[Stored]:
+    """Write the audit of actions that ended, and the messages to the proposers that want to hear of it."""
+    words = ((e, "not undone" if inverses.is_refused(e) else e.state) for e in ended)
+    await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {word}", e.result) for e, word in words])
+    news = [e for e in ended if not inverses.is_refused(e) and _wants_result(registry, e)]
+    return await messages.write(tx, ledger.vault, [_result(e) for e in news])
+
+
+def _wants_result(registry: Registry, action: ActionRecord) -> bool:
+    agent = registry.agents.get(action.proposed_by)
+    return agent is not None and payloads.ActionResult in agent.handlers
 
 
 def _result(action: ActionRecord) -> AgentMessage:

@@ -22,7 +22,6 @@ from brody_agents.communication.message_protocol import (
 from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.runs import RunRecord
-from brody_agents.policy.rules import Autonomy
 
 StepsOf = Callable[[RunRecord], list[tuple[str, Payload]]]
 """Give the (recipient, payload) of every step of a run's playbook."""
@@ -62,10 +61,10 @@ class RunBook:
         run = self._runs.get(run_id or "")
         return (run.now, run.zone) if run else (datetime.now(UTC), self._timezone)
 
-    def autonomy(self, run_id: str | None) -> Autonomy | None:
-        """Return ``observe`` for a dry run, else ``None``: the default of the action's kind."""
+    def is_dry(self, run_id: str | None) -> bool:
+        """Say whether nothing that a run proposes is to be done."""
         run = self._runs.get(run_id or "")
-        return "observe" if run and run.dry_run else None
+        return run is not None and run.dry_run
 
     async def advance(self, tx: AsyncConnection, run_ids: Collection[str]) -> Following:
         """Look, in the transaction that closed something, whether runs go on; write their state.

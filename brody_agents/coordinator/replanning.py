@@ -32,6 +32,7 @@ from brody_agents.ledger.tables import Action, Task, Verdict
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 from brody_agents.policy.basis import title_of
+from brody_agents.policy.rules import Judgement
 
 TRIES = 3
 """How often something is planned again before the person is asked."""
@@ -136,7 +137,8 @@ class Replanner:
         if action is None:
             return
         if answer.arguments:
-            others = [self._record(action, arguments) for arguments in answer.arguments]
+            (judgement,) = await self._resolver.judge_again(tx, [action])
+            others = [self._record(action, arguments, judgement) for arguments in answer.arguments]
             settled = await self._resolver.replace(tx, action, others, _replaced(action, message, answer, others))
             if settled is not None:
                 events = [AuditEvent(a.user_id, a.id, f"{a.kind} {a.state}", a.arguments) for a in settled]
@@ -148,7 +150,7 @@ class Replanner:
                 return
         await self._escalate(tx, action, message, answer)
 
-    def _record(self, action: ActionRecord, arguments: dict[str, Any]) -> ActionRecord:
+    def _record(self, action: ActionRecord, arguments: dict[str, Any], judgement: Judgement) -> ActionRecord:
         wish = AgentAction(
             kind=action.kind,
             arguments=arguments,
@@ -160,7 +162,6 @@ class Replanner:
         key = wish.key_for(action.user_id, action.cause)
         kind, checked = wish.checked()
         claims, now = tuple(kind.claims(action.user_id, checked)), datetime.now(UTC)
-        judgement = self._resolver.judge_again(action)
         return action.moved(
             judgement.state,
             judgement.reason,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
@@ -63,12 +63,21 @@ class ActionRecord:
     merged_into: str | None = None
     created_at: datetime
     updated_at: datetime
+    done_at: datetime | None = None
+    undo_asked_at: datetime | None = None
+    undo: dict[str, Any] | None = None
+    """What was read of the account before the undo was tried."""
     claims: tuple[Claim, ...] = ()
 
     @property
     def put_off(self) -> bool:
         """Say whether nothing is done with it for longer than a moment."""
         return self.not_before is not None and self.not_before > datetime.now(UTC) + LONG
+
+    @property
+    def undoing(self) -> bool:
+        """Say whether the person has asked to have it undone: while it is open, it goes backwards."""
+        return self.undo_asked_at is not None
 
     def moved(self, state: ActionState, reason: str, **changes: Any) -> ActionRecord:
         """Return the action in another state."""
@@ -157,27 +166,35 @@ async def release_time(tx: AsyncConnection, ids: Collection[str]) -> None:
 
 
 async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord]) -> None:
-    """Write the states, reasons and results of actions; final ones let go of their claims."""
+    """Write the states, reasons, results and intents of actions; final ones let go of their claims."""
     moved, now = list(changes), datetime.now(UTC)
-    plain = [_change(vault, a, now) for a in moved if a.result is None]
-    more = [
-        _change(vault, a, now) | {"to_result": vault.seal(a.user_id, a.result)} for a in moved if a.result is not None
-    ]
-    for statement, rows in ((_MOVE, plain), (_MOVE_WITH_RESULT, more)):
-        if rows:
-            await tx.execute(statement, rows)
+    if moved:
+        await tx.execute(_MOVE, [_change(vault, a, now) for a in moved])
     for part in in_parts([a.id for a in moved if a.state.final]):
         await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(part)))
 
 
+def _new(name: str) -> Any:
+    return bindparam(f"new_{name}", type_=_A[name].type)
+
+
 _MOVED = ("state", "reason", "fence", "merged_into", "updated_at")
-_MOVE = update(table(Action)).where(_A.id == bindparam("of")).values({n: bindparam(f"to_{n}") for n in _MOVED})
-_MOVE_WITH_RESULT = _MOVE.values(result=bindparam("to_result"))
+_MORE = ("result", "intent")
+"""Sealed too; what there is stays where an action brings nothing."""
+_MOVE = (
+    update(table(Action))
+    .where(_A.id == bindparam("of"))
+    .values({name: _new(name) for name in _MOVED})
+    .values({name: func.coalesce(_new(name), _A[name]) for name in _MORE})
+    .values(done_at=func.coalesce(_A.done_at, _new("done_at")))
+)
 
 
 def _change(vault: Vault, a: ActionRecord, now: datetime) -> dict[str, Any]:
     values = {name: getattr(a, name) for name in _MOVED} | {"reason": vault.seal(a.user_id, a.reason)}
-    return {"of": a.id} | {f"to_{name}": value for name, value in (values | {"updated_at": now}).items()}
+    values |= {name: vault.seal(a.user_id, value) for name in _MORE if (value := getattr(a, name)) is not None}
+    values |= {"updated_at": now, "done_at": now if a.state is ActionState.DONE else None}
+    return {"of": a.id} | {f"new_{name}": values.get(name) for name in (*_MOVED, *_MORE, "done_at")}
 
 
 async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
@@ -264,11 +281,14 @@ def claim_rows(action: ActionRecord) -> list[dict[str, Any]]:
     ]
 
 
+_SEALED = ("arguments", "why", "reason", "result", "intent", "undo")
+
+
 def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
     del row["seq"], row["partition"]
     user_id = row["user_id"]
-    row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
+    row |= {name: vault.open(user_id, row[name]) for name in _SEALED}
     row |= {"state": ActionState(row["state"]), "tries": row["tries"] or 0}
     return ActionRecord(**row)
 

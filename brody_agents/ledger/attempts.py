@@ -65,28 +65,35 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
     values = {
         "state": ActionState.EXECUTING,
         "fence": action.fence + 1,
-        "intent": vault.seal(action.user_id, intent),
+        "undo" if action.undoing else "intent": vault.seal(action.user_id, intent),
         "account": intent.get("account"),
         "not_before": None,
         "tries": 0,
         "updated_at": datetime.now(UTC),
     }
-    mine = (_A.id == action.id, _A.state == ActionState.APPROVED, _A.fence == action.fence)
+    mine = _still(action, ActionState.APPROVED)
     changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount != 1:
         return None
-    begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent)
-    return replace(begun, account=intent.get("account"), not_before=None, tries=0)
+    begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, not_before=None, tries=0)
+    begun = replace(begun, account=intent.get("account"))
+    return replace(begun, undo=intent) if action.undoing else replace(begun, intent=intent)
 
 
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
     """Move an action on from the state ``was`` if it still has this state and fence; say whether it had."""
-    mine = (_A.id == now.id, _A.state == was, _A.fence == now.fence)
+    mine = _still(now, was)
     when = {"not_before": now.not_before, "tries": now.tries}
     changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, **when))
     if changed.rowcount == 1:
         await actions.move(tx, vault, [now])
     return changed.rowcount == 1
+
+
+def _still(action: ActionRecord, state: ActionState) -> tuple[Any, ...]:
+    """Choose an action as long as nobody else has moved it, or asked to have it undone."""
+    same_way = _A.undo_asked_at.is_not(None) if action.undoing else _A.undo_asked_at.is_(None)
+    return _A.id == action.id, _A.state == state, _A.fence == action.fence, same_way
 
 
 async def orphan(

@@ -334,6 +334,11 @@ class Action(Row, table=True):
     merged_into: str | None = Field(default=None, index=True)
     created_at: datetime = time_column(nullable=False)
     updated_at: datetime = time_column(nullable=False)
+    done_at: datetime | None = time_column()
+    undo_asked_at: datetime | None = time_column()
+    """When the person asked to have it undone; from then on it is only ever carried out backwards."""
+    undo: SealedBytes | None = sealed_column()
+    """The intent of the undo."""
 
 
 class ActionClaim(Row, table=True):
@@ -409,6 +414,17 @@ class TrackRecordEntry(Row, table=True):
     kind: str
     answer: str
     answered_at: datetime = time_column(nullable=False)
+
+
+class AutonomySetting(Row, table=True):
+    """How far a user lets a kind of action (``mail.draft``), a domain (``mail.*``) or everything (``*``) go."""
+
+    __tablename__ = "autonomy"
+
+    user_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    level: str
+    changed_at: datetime = time_column(nullable=False)
 
 
 class ContextValue(Row, table=True):

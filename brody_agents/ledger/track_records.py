@@ -27,7 +27,7 @@ _T, _A = table(TrackRecordEntry).c, table(Action).c
 
 
 class Answer(StrEnum):
-    """What the person made of an action; an undo of what was approved is a rejection."""
+    """What the person made of an action; an undo says nothing of who proposed it."""
 
     ACCEPTED = "accepted"
     EDITED = "edited"
@@ -39,8 +39,8 @@ async def note(
 ) -> None:
     """Note the person's answer to actions, in the transaction that carries the answer out.
 
-    An action counts once, by the worst of its answers: an edit outweighs an approval, a rejection (or an undo)
-    outweighs both. Agents whose same proposal was merged into it share the answer. What the person proposed is no
+    An action counts once, by the worst of its answers: an edit outweighs an approval, a rejection outweighs
+    both. Agents whose same proposal was merged into it share the answer. What the person proposed is no
     agent's, and is not noted.
     """
     proposals = [(a.id, a.user_id, a.proposed_by, a.kind) for a in actions]

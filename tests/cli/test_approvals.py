@@ -14,7 +14,7 @@ from tests.crash.asking import cards, decided, installed, scan, told
 @pytest.fixture
 def asked(brody: Commands, tmp_path: Path) -> Commands:
     """Return commands on a home where two things wait."""
-    installed(brody.kit, tmp_path / "plug-ins")
+    installed(brody.kit, tmp_path / "plug-ins", brody.home)
     scanned = brody.kit.brody(*scan(tmp_path / "mail", brody.home, 2))
     assert scanned.code == 0, scanned.err
     return brody

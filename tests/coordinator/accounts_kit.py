@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,12 +88,12 @@ async def carried_out(brody: Brody, action: AgentAction) -> ActionRecord:
     return await ended(brody, proposed.action_id)
 
 
-async def ended(brody: Brody, action_id: str) -> ActionRecord:
+async def ended(brody: Brody, action_id: str, ends: Collection[ActionState] = ENDED) -> ActionRecord:
     """Wait until an action has ended."""
 
     async def look() -> ActionRecord | None:
         found = await brody.actions.show(action_id)
-        return found if found.state in ENDED else None
+        return found if found.state in ends else None
 
     found: ActionRecord = await until(look, f"{action_id} has ended")
     return found

@@ -26,6 +26,7 @@ def propose(
     cause: str = "c",
     user: str = "me",
     autonomy: Autonomy | None = None,
+    dry_run: bool = False,
     redo_of: str | None = None,
     **more: Any,
 ) -> ActionRecord:
@@ -40,7 +41,7 @@ def propose(
         "run_id": None,
         "kind": kind,
         "arguments": checked.model_dump(mode="json", exclude_unset=True),
-        "state": judge(row, autonomy).state,
+        "state": judge(row, autonomy, dry_run=dry_run).state,
         "why": "",
         "proposed_by": by,
         "cause": cause,

@@ -21,7 +21,6 @@ from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
-from brody_agents.policy import rules
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
 from tests.coordinator.kit import until
@@ -282,12 +281,9 @@ async def test_a_write_that_answers_late_is_not_tried_again(
     assert (action.state, slow.writes, action.fence) == (ActionState.DONE, 1, 1)
 
 
-async def test_whoever_waits_for_an_action_does_not_wait_for_its_budget_to_free(
-    brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_whoever_waits_for_an_action_does_not_wait_for_its_budget_to_free(brody: Brody, world: World) -> None:
     """It may be done without asking, and not today."""
-    monkeypatch.setattr(rules, "default_autonomy", lambda kind: "act")
-    monkeypatch.setattr(rules, "CARRIED_OUT", frozenset({"file.create"}))
+    await brody.autonomy.set("file.create", "act")
     await brody.budgets.set("user", "me", "calls", 1, period="month")
     for name, state in (("a", "done"), ("b", "approved")):
         arguments = {"account": world.files.account, "path": name, "text": "New."}

@@ -244,15 +244,15 @@ async def test_a_developers_own_rule_has_its_place(court: Court) -> None:
 
 
 async def test_what_is_only_observed_gets_its_verdict_and_stays_observed(court: Court, at_once: bool) -> None:
-    one = propose("task.create", {"title": "Send the report"}, cause="1", autonomy="observe")
-    two = propose("task.create", {"title": "Send the report"}, cause="2", autonomy="observe")
+    one = propose("task.create", {"title": "Send the report"}, cause="1", dry_run=True)
+    two = propose("task.create", {"title": "Send the report"}, cause="2", dry_run=True)
     states = [a.state for a in await court.settle(one, two, at_once=at_once)]
     assert states == [ActionState.PROPOSED] * 2
     assert (await court.verdict(two)).rule == "same_task"
 
 
 async def test_what_is_only_observed_stands_in_nobodys_way(court: Court) -> None:
-    dry = propose("calendar.create", EVENT, cause="1", autonomy="observe")
+    dry = propose("calendar.create", EVENT, cause="1", dry_run=True)
     real = propose("calendar.create", EVENT | {"title": "Talk"}, cause="2")
     await court.settle(dry, real, at_once=False)
     assert await court.actions.verdicts(real.id) == []
@@ -260,8 +260,8 @@ async def test_what_is_only_observed_stands_in_nobodys_way(court: Court) -> None
 
 async def test_what_was_observed_is_settled_by_the_rules_when_it_counts(court: Court) -> None:
     """Then one of two same tasks is merged, and what would have been asked is asked."""
-    tasks = [propose("task.create", {"title": "Send it"}, cause=c, autonomy="observe") for c in "12"]
-    mail = propose("mail.draft", DRAFT, autonomy="observe")
+    tasks = [propose("task.create", {"title": "Send it"}, cause=c, dry_run=True) for c in "12"]
+    mail = propose("mail.draft", DRAFT, dry_run=True)
     await court.settle(*tasks, mail)
     async with court.ledger.write() as tx:
         await court.resolver.promote(tx, "ada")

@@ -86,8 +86,8 @@ async def test_what_is_being_placed_again_is_in_nobodys_way(court: Court, at_onc
 
 async def test_what_was_only_observed_loses_its_time_when_it_counts(court: Court) -> None:
     """Not before: a dry run plans nothing again."""
-    keeps = propose("calendar.create", EVENT, cause="1", autonomy="observe")
-    yields = propose("calendar.create", BLOCK, cause="2", autonomy="observe")
+    keeps = propose("calendar.create", EVENT, cause="1", dry_run=True)
+    yields = propose("calendar.create", BLOCK, cause="2", dry_run=True)
     await court.settle(keeps, yields)
     assert (set(await court.held()), await court.replans()) == ({keeps.id, yields.id}, 0)
     async with court.ledger.write() as tx:

@@ -158,6 +158,17 @@ async def test_a_dry_run_does_nothing_and_the_next_run_does_it(quick: Place) -> 
     assert clerk.diary.count("mail a for me") == 1
 
 
+async def test_what_is_only_observed_by_now_is_not_done_after_a_dry_run_either(quick: Place) -> None:
+    """The person has decided in between; what became of it is final, and no later run looks at it again."""
+    async with quick.brody(Clerk(), accounts={"mail": Mailbox("a", "b")}) as brody:
+        await brody.run("inbox-scan", now=NOW, dry_run=True)
+        await brody.autonomy.set("task.*", "observe")
+        real = await brody.run("inbox-scan", now=NOW)
+        assert (real.tasks, {a.state for a in await brody.actions.list()}) == ([], {ActionState.OBSERVED})
+        await brody.autonomy.reset()
+        assert (await brody.run("inbox-scan", now=NOW)).tasks == []
+
+
 async def test_a_dry_run_leaves_the_list_as_it_is(quick: Place) -> None:
     """A wish that a task already fulfils is not merged into it until it counts."""
     clerk = Clerk()

@@ -15,9 +15,6 @@ from tests.crash.kit import Ended, Kit
 ASKER = """
 from brody_agents import BrodyAgent, Context, handles
 from brody_agents.communication.payloads import ApprovalResponse, EmailReceived
-from brody_agents.policy import rules
-
-rules.default_autonomy = lambda kind: "suggest"
 
 class Asker(BrodyAgent):
     name = "asker"
@@ -33,8 +30,11 @@ class Asker(BrodyAgent):
 MAIL = "From: ada@lovelace.example\nTo: me@home.example\nSubject: {n}\nMessage-ID: <{n}@lovelace.example>\n\nNo. {n}.\n"
 
 
-def installed(kit: Kit, folder: Path) -> None:
-    """Install the agent for the processes of a kit; nothing of this is about the bus, so it is in memory."""
+def installed(kit: Kit, folder: Path, home: Path) -> None:
+    """Install the agent for the processes of a kit; nothing of this is about the bus, so it is in memory.
+
+    Whatever is proposed in the home is asked for.
+    """
     info = folder / "asker-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: asker\nVersion: 1.0\n")
@@ -42,6 +42,7 @@ def installed(kit: Kit, folder: Path) -> None:
     (folder / "asker.py").write_text(dedent(ASKER))
     kit.paths = [str(folder)]
     kit.environment = {"BRODY_REDIS_URL": "memory:", "BRODY_CPU_WORKERS": "0"}
+    assert kit.brody("autonomy", "set", "*", "suggest", "--home", home).code == 0
 
 
 def scan(folder: Path, home: Path, count: int) -> list[str]:

@@ -41,9 +41,9 @@ class Asker(BrodyAgent):
 
 
 @pytest.fixture
-def asking(kit: Kit, tmp_path: Path) -> Kit:
+def asking(kit: Kit, tmp_path: Path, home: Path) -> Kit:
     """Return the kit with an agent that asks for everything."""
-    installed(kit, tmp_path / "plug-ins")
+    installed(kit, tmp_path / "plug-ins", home)
     return kit
 
 

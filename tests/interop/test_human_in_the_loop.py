@@ -12,7 +12,6 @@ from jsonschema import Draft202012Validator
 from brody_agents import AgentAction, Brody
 from brody_agents.errors import InvalidArguments
 from brody_agents.interop import human_in_the_loop as inbox
-from brody_agents.policy import rules
 from brody_agents.policy.cards import Card
 from brody_agents.settings import Settings
 
@@ -50,10 +49,10 @@ AGENT_INBOX = members(
 
 
 @pytest.fixture
-async def brody(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> AsyncIterator[Brody]:
+async def brody(settings: Settings) -> AsyncIterator[Brody]:
     """Give a ``Brody`` where everything waits for the person."""
-    monkeypatch.setattr(rules, "default_autonomy", lambda kind: "suggest")
     async with Brody(agents=[], settings=settings) as opened:
+        await opened.autonomy.set("*", "suggest")
         yield opened
 
 

@@ -82,7 +82,7 @@ async def test_an_answer_that_is_noted_twice_counts_once(ledger: Ledger) -> None
 
 
 @pytest.mark.parametrize("before", [ACCEPTED, EDITED])
-async def test_an_undo_turns_the_approval_into_a_rejection(ledger: Ledger, before: Answer) -> None:
+async def test_a_later_rejection_outweighs_the_approval(ledger: Ledger, before: Answer) -> None:
     """A late second word of the approval does not turn it back."""
     await answered(ledger, (proposed(), before), (proposed(), REJECTED), (proposed(), before))
 
@@ -90,7 +90,7 @@ async def test_an_undo_turns_the_approval_into_a_rejection(ledger: Ledger, befor
 
 
 async def test_who_proposed_the_same_shares_the_answer(ledger: Ledger) -> None:
-    """What was merged into the action, once for each agent; an undo later reaches all of them."""
+    """What was merged into the action, once for each agent; a rejection later reaches all of them."""
     first, same, again, mine = proposed(), proposed(by="b"), proposed(1, by="b"), proposed(1)
     merged = [replace(a, state=ActionState.MERGED, merged_into=first.id) for a in (same, again, mine)]
     async with ledger.write() as tx:

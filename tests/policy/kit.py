@@ -81,8 +81,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(**options: Any) -> AsyncIterator[Desk]:
-    """Give a desk."""
+async def desk(*, asks: bool = False, **options: Any) -> AsyncIterator[Desk]:
+    """Give a desk; ``asks``: where everything is asked for, as for a person who allows nothing without being asked."""
     asker = Asker()
     async with Brody(agents=[asker], **options) as brody:
+        if asks:
+            await brody.autonomy.set("*", "suggest")
         yield Desk(brody, asker)

@@ -268,8 +268,8 @@ async def test_the_deadline_of_an_action_ends_its_card(desk: Desk) -> None:
     assert (await desk.action(card)).state is ActionState.EXPIRED
 
 
-async def test_the_time_that_a_card_waits_can_be_set(asks: None, settings: Settings) -> None:
-    async with opened(settings=settings.model_copy(update={"approval_days": 1.0})) as desk:
+async def test_the_time_that_a_card_waits_can_be_set(settings: Settings) -> None:
+    async with opened(asks=True, settings=settings.model_copy(update={"approval_days": 1.0})) as desk:
         card = await desk.ask(title="Call Ada")
         assert card.expires_at - card.created_at == timedelta(days=1)
 
@@ -282,13 +282,13 @@ async def test_the_card_of_an_action_that_has_moved_on_is_withdrawn(desk: Desk) 
     assert await desk.brody.approvals.list() == []
 
 
-async def test_waiting_actions_of_an_older_home_get_their_cards(asks: None, home: Path, settings: Settings) -> None:
+async def test_waiting_actions_of_an_older_home_get_their_cards(home: Path, settings: Settings) -> None:
     """The migration brings an empty table; the cards are made when somebody looks for the first time."""
-    async with opened(home=home, settings=settings) as desk:
+    async with opened(asks=True, home=home, settings=settings) as desk:
         card = await desk.ask(title="Call Ada")
     with closing(sqlite3.connect(home / "brody.db")) as db, db:
         db.execute("DELETE FROM approvals")
-    async with opened(home=home, settings=settings) as desk:
+    async with opened(asks=True, home=home, settings=settings) as desk:
         (again,) = await desk.brody.approvals.list()
         assert (again.action_id, again.arguments, again.digest) == (card.action_id, card.arguments, card.digest)
         await desk.brody.approvals.decide(again.id, "approve")
@@ -315,16 +315,14 @@ async def test_a_worker_makes_what_is_missing_and_ends_what_is_over(desk: Desk) 
     assert (await desk.action(card)).state is ActionState.EXPIRED
 
 
-async def test_cards_survive_a_restart_and_are_answered_without_a_worker(
-    asks: None, home: Path, settings: Settings
-) -> None:
+async def test_cards_survive_a_restart_and_are_answered_without_a_worker(home: Path, settings: Settings) -> None:
     """An answer needs only the ledger; the next worker does what follows."""
-    async with opened(home=home, settings=settings) as desk:
+    async with opened(asks=True, home=home, settings=settings) as desk:
         card = await desk.ask(title="Call Ada")
-    async with opened(home=home, settings=settings) as desk:
+    async with opened(asks=True, home=home, settings=settings) as desk:
         await desk.brody.approvals.decide(card.id, "approve")
         assert await desk.tasks() == []
-    async with opened(home=home, settings=settings) as desk:
+    async with opened(asks=True, home=home, settings=settings) as desk:
         await desk.brody.drain()
         assert await desk.tasks() == ["Call Ada"]
         assert [(a.answer) for a in desk.asker.answers] == ["approve"]

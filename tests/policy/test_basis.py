@@ -85,11 +85,11 @@ class Day:
 
 
 @pytest.fixture
-async def day(asks: None, tmp_path: Path, settings: Settings) -> Any:
+async def day(tmp_path: Path, settings: Settings) -> Any:
     """Give a day with one mail and one event, read once."""
     for name in ("mail", "calendar"):
         (tmp_path / name).mkdir()
-    async with opened(settings=settings) as desk:
+    async with opened(asks=True, settings=settings) as desk:
         found = Day(desk, tmp_path)
         found.event("Lunch", "1200", "1300")
         found.mail(1)

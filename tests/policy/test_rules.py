@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from brody_agents.action import CATALOGUE, ActionKind, ActionState, Risk
+from brody_agents.communication.message_protocol import Origin
 from brody_agents.coordinator.effects import EFFECTS
-from brody_agents.policy.rules import CARRIED_OUT, Autonomy, default_autonomy, judge
+from brody_agents.policy.autonomy import PATTERNS, level_of
+from brody_agents.policy.rules import Autonomy, default_autonomy, is_vouched, judge
 
 INSIDE = {"task.create", "task.update", "task.complete", "task.merge", "task.delete", "notify"}
 KINDS = list(CATALOGUE.values())
@@ -17,6 +21,7 @@ ASKED = {
     Risk.DESTROY: "It destroys something, so you decide.",
     Risk.WIDEN: "It gives others access, so you decide.",
 }
+LEVELS: tuple[Autonomy, ...] = get_args(Autonomy)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
@@ -32,12 +37,46 @@ def test_what_stays_inside_acts_and_all_else_asks(kind: ActionKind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
-def test_no_autonomy_lets_anything_out(kind: ActionKind) -> None:
-    """Whatever the person allows, what leaves the ledger waits; ``observe`` never does, ``suggest`` always asks."""
-    states: dict[Autonomy, ActionState] = {mode: judge(kind, mode).state for mode in get_args(Autonomy)}
+def test_no_autonomy_lets_anything_out_that_follows_others_words(kind: ActionKind) -> None:
+    """Whatever the person allows; ``observe`` never does, ``suggest`` always asks."""
+    states = {mode: judge(kind, mode, vouched=False).state for mode in LEVELS}
     acts = ActionState.APPROVED if kind.name in INSIDE else ActionState.AWAITING_APPROVAL
-    assert states == {"observe": ActionState.PROPOSED, "suggest": ActionState.AWAITING_APPROVAL, "act": acts}
+    assert states == {"observe": ActionState.OBSERVED, "suggest": ActionState.AWAITING_APPROVAL, "act": acts}
 
 
-def test_what_may_be_done_is_exactly_what_can_be_carried_out() -> None:
-    assert set(EFFECTS) == CARRIED_OUT == INSIDE
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
+def test_what_the_person_lets_act_acts_on_their_own_words(kind: ActionKind) -> None:
+    assert judge(kind, "act").state is ActionState.APPROVED
+    assert judge(kind, "suggest").state is ActionState.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
+def test_a_dry_run_does_nothing_whatever_the_autonomy(kind: ActionKind, level: Autonomy) -> None:
+    """A later run does what it would have done; what is only observed anyway, none does."""
+    state = judge(kind, level, dry_run=True).state
+    assert state is (ActionState.OBSERVED if level == "observe" else ActionState.PROPOSED)
+
+
+def test_what_acts_by_default_lies_in_the_ledger() -> None:
+    assert set(EFFECTS) == INSIDE == {kind.name for kind in KINDS if default_autonomy(kind) == "act"}
+
+
+@pytest.mark.parametrize("origin", Origin)
+def test_one_untrusted_part_is_enough(origin: Origin) -> None:
+    """A person's edit of one argument does not vouch for the others."""
+    parts = {"": {"origin": origin.value}, "/text": {"origin": "user"}}
+    assert is_vouched(parts) is (origin is not Origin.UNTRUSTED)
+    assert is_vouched({})
+    assert not is_vouched({"": {}})
+
+
+@given(settings=st.dictionaries(st.sampled_from(PATTERNS), st.sampled_from(LEVELS)), kind=st.sampled_from(KINDS))
+def test_the_most_exact_setting_counts(settings: dict[str, Autonomy], kind: ActionKind) -> None:
+    found = level_of(kind, settings)
+    about = [p for p in settings if p in (kind.name, f"{kind.name.split('.')[0]}.*", "*")]
+    if not about:
+        assert (found.level, found.set_by) == (default_autonomy(kind), "default")
+    else:
+        exact = max(about, key=len)  # "mail.draft" is longer than "mail.*", which is longer than "*"
+        assert (found.level, found.set_by) == (settings[exact], exact)

@@ -106,7 +106,7 @@ class Scene:
 
 def is_real(action: ActionRecord) -> bool:
     """Say whether something follows from an action: it is not only observed."""
-    return action.state is not ActionState.PROPOSED
+    return action.state not in (ActionState.PROPOSED, ActionState.OBSERVED)
 
 
 def without_time(action: ActionRecord) -> ActionRecord:
@@ -128,7 +128,8 @@ async def scene_around(tx: AsyncConnection, vault: Vault, proposals: Sequence[Ac
     holders += await contradictions.heard(tx, vault, proposals)
     for kind, makers in _needed(fresh).items():
         for user_id in sorted(makers):
-            mine = (a.user_id == user_id, a.kind == kind, a.state.in_(sorted(OPEN_STATES)))
+            going_on = (a.state.in_(sorted(OPEN_STATES)), a.undo_asked_at.is_(None))
+            mine = (a.user_id == user_id, a.kind == kind, *going_on)
             holders += await ledger_actions.load(tx, vault, *mine)
     rows = await _open_tasks(tx, {p.user_id for p in fresh if p.kind == "task.create"})
     scene = Scene(keys, {h.id: h for h in holders}, Holders(claims), {r["id"]: r for r in rows}, Wishes(), world)
