@@ -80,3 +80,13 @@ async def test_another_process_that_works_on_the_home_undoes_it(scanned: Command
         await brody.bus()
         ended = await asyncio.to_thread(scanned, "actions", "undo", action)
     assert (ended.code, ended.out.strip()) == (0, "task.create is undone. You had it undone."), ended.err
+
+
+def test_two_processes_at_once_undo_it_once(scanned: Commands) -> None:
+    """One of them works on the home; both say what became of it."""
+    action = made(scanned)[0]
+    runs = [scanned.kit.start("actions", "undo", action["id"], "--json", "--home", scanned.home) for _ in range(3)]
+    ends = [run.wait() for run in runs]
+    assert [end.code for end in ends] == [0, 0, 0], [end.err for end in ends]
+    told = [json.loads(end.out) for end in ends]
+    assert {(a["state"], a["fence"]) for a in told} == {("undone", action["fence"] + 1)}

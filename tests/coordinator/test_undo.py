@@ -12,13 +12,15 @@ import pytest
 
 from brody_agents import CATALOGUE, ActionState, AgentAction, Brody, TrackRecord
 from brody_agents.coordinator.inverses import inverse
-from brody_agents.errors import CannotUndo, NotFound, UnderWay
+from brody_agents.errors import CannotUndo, NotFound, OutcomeUnknown, ProviderUnavailable, UnderWay
+from brody_agents.integrations.files.local import Folder
+from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.ledger import actions, attempts, undo
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Audit, Task
+from brody_agents.ledger.tables import Action, Audit, Task
 from brody_agents.settings import Settings
-from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
+from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out, ended
 from tests.policy.kit import Asker, Desk, desk
 
 pytestmark = pytest.mark.timeout(30)
@@ -201,6 +203,45 @@ async def test_what_was_not_undone_can_be_undone_once_the_world_is_as_it_was(bro
     await world.files.delete("notes.txt", None)
     assert (await brody.actions.undo(action.id)).state is ActionState.UNDONE
     assert await world.texts() == {"notes.txt": NOTES}
+
+
+async def test_an_account_that_cannot_be_asked_now_is_asked_later(
+    brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wish stays in the ledger, and whoever waits is told how it stands; the executor goes on by itself."""
+    action = await do(brody, world, "file.append", text="Two.\n")
+    version = Folder.version
+
+    async def away(folder: Folder, key: str) -> str:
+        raise ProviderUnavailable("The folder is away.")
+
+    monkeypatch.setattr(Folder, "version", away)
+    waits = await brody.actions.undo(action.id)
+    assert (waits.state, waits.undoing, "is away" in waits.reason) == (ActionState.APPROVED, True, True)
+    monkeypatch.setattr(Folder, "version", version)
+    async with brody.ledger.write() as tx:  # its time has come
+        mine = table(Action).c.id == action.id
+        await tx.execute(table(Action).update().where(mine).values(not_before=None))
+    assert (await brody.actions.undo(action.id)).state is ActionState.UNDONE
+    assert await world.texts() == {"notes.txt": NOTES}
+
+
+async def test_an_undo_whose_answer_is_lost_is_found_and_not_tried_again(
+    brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete, calls = Maildir.delete, []
+
+    async def lost(account: Maildir, key: str, version: str | None) -> None:
+        calls.append(key)
+        await delete(account, key, version)
+        raise OutcomeUnknown("The connection broke after the last byte.", "Nobody knows.")
+
+    action = await do(brody, world, "mail.draft", **DRAFT)
+    monkeypatch.setattr(Maildir, "delete", lost)
+    await brody.actions.undo(action.id)
+    undone = await ended(brody, action.id, {ActionState.UNDONE})
+    assert (undone.fence, len(calls)) == (action.fence + 1, 1)
+    assert [m.folder for m in await world.mails()] == [""]
 
 
 # -- tasks ----------------------------------------------------------------------------------------------------
