@@ -158,7 +158,7 @@ class AccountExecutor(Executor):
         if not intent or action.state is ActionState.APPROVED:
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
-        return Job(action, arguments, provider, key, version, intent)
+        return Job(action, arguments, provider, key, version, intent, self._ledger)
 
     async def _place(self, action: ActionRecord, arguments: Any, domain: str) -> tuple[str, str, str | None]:
         item_id = getattr(arguments, "email_id" if domain == "mail" else "document_id", None)

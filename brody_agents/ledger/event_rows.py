@@ -1,0 +1,124 @@
+"""What effects on calendars need of the ledger: which event an id names, whose addresses, and the row after a write.
+
+A row that an effect writes has a mark before its version. So the event is there at once, for whoever asks what is busy,
+and the next read of its account takes it for new all the same, and tells the agents of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from brody_agents.communication.message_protocol import stable_id
+from brody_agents.integrations.calendar.base import Event, RawEvent
+from brody_agents.integrations.calendar.expansion import StoredEvent, bounds, components, expand
+from brody_agents.ledger import items
+from brody_agents.ledger.items import EventSummary, Owner
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import CalendarEvent
+from brody_agents.ledger.views import LedgerMail, Reading
+
+_WRITTEN = "~"
+_UTC = ZoneInfo("UTC")
+_BEFORE, _AFTER = timedelta(days=60), timedelta(days=500)
+"""How far around now an occurrence is looked for by its id alone."""
+_C = table(CalendarEvent).c
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event lies: its account, UID and version as last read, and which occurrence is meant."""
+
+    account: str
+    uid: str
+    version: str
+    recurrence: str = ""
+
+
+async def by_uid(ledger: Ledger, user_id: str, account: str, uid: str) -> Place | None:
+    """Return an event of an account."""
+    rows = await _rows(ledger, user_id, _C.account == account, _C.external_id == uid)
+    return next((Place(r.account, r.external_id, plain(r.version)) for r in rows), None)
+
+
+async def by_id(
+    ledger: Ledger, user_id: str, account: str, event_id: str, recurrence: str | None = None
+) -> Place | None:
+    """Return what an id names: an event, a series, or one occurrence of a series.
+
+    ``recurrence`` is one of the series' that ``event_id`` names, or that of the occurrence that it names. Without it
+    occurrences are looked for from two months ago to a year and a half ahead.
+    """
+    rows = await _rows(ledger, user_id, _C.account == account)
+    for r in rows:
+        place = Place(r.account, r.external_id, plain(r.version), recurrence or "")
+        if event_id in (r.id, stable_id(r.account, r.external_id, recurrence or "")):
+            return place
+    for r in rows:
+        raw = StoredEvent(r.account, r.external_id, r.version, ledger.vault.open(user_id, r.data) or "", r.calendar)
+        found = next((e for e in _occurrences(raw, r.recurs) if e.id == event_id), None)
+        if found is not None:
+            return Place(r.account, r.external_id, plain(r.version), found.recurrence_id)
+    return None
+
+
+def _occurrences(raw: StoredEvent, recurs: bool) -> Sequence[Event]:
+    """Return the components, and what a series gives around now."""
+    now = datetime.now(UTC)
+    found = components(raw, _UTC)
+    return [*found, *(expand(raw, now - _BEFORE, now + _AFTER, _UTC, cancelled=True) if recurs else ())]
+
+
+async def _rows(ledger: Ledger, user_id: str, *which: Any) -> Sequence[Any]:
+    columns = (_C.id, _C.account, _C.external_id, _C.version, _C.data, _C.calendar, _C.recurs)
+    mine = (_C.user_id == user_id, _C.removed.is_(False), _C.problem == "", *which)
+    async with ledger.read() as tx:
+        return (await tx.execute(select(*columns).where(*mine).order_by(_C.id))).all()
+
+
+# -- after a write -------------------------------------------------------------------------------------
+
+
+def plain(version: str) -> str:
+    """Return a version as the account knows it."""
+    return version.removeprefix(_WRITTEN)
+
+
+async def written(ledger: Ledger, user_id: str, account: str, event: RawEvent) -> None:
+    """Note an event as it was just written; raise ``ItemUnreadable``."""
+    raw = StoredEvent(account, event.key, event.version, event.data, event.calendar)
+    span = bounds(raw, _UTC)
+    summary = EventSummary(components(raw, _UTC)[0].title, span.start, span.end, span.recurs)
+    marked = replace(event, version=_WRITTEN + event.version)
+    async with ledger.write() as tx:
+        await items.write_events(tx, ledger.vault, _owner(user_id, account), [(marked, summary)])
+
+
+async def removed(ledger: Ledger, user_id: str, account: str, uid: str) -> None:
+    """Note that an event was just removed."""
+    async with ledger.write() as tx:
+        await items.remove(tx, _owner(user_id, account), "calendar", [uid])
+
+
+def _owner(user_id: str, account: str) -> Owner:
+    return Owner(user_id, account, None, datetime.now(UTC))
+
+
+# -- people and invitations ----------------------------------------------------------------------------
+
+
+async def own_addresses(ledger: Ledger, user_id: str) -> frozenset[str]:
+    """Return the user's own addresses, see ``MailView.own_addresses``."""
+    return await LedgerMail(Reading(ledger, user_id, _UTC)).own_addresses()
+
+
+async def invitation(ledger: Ledger, user_id: str, email_id: str | None) -> str:
+    """Return the text/calendar part of a mail, empty if there is none."""
+    found = await LedgerMail(Reading(ledger, user_id, _UTC)).get([email_id] if email_id else [])
+    return next((mail.invite for mail in found), "")
