@@ -6,7 +6,7 @@ and the next read of its account takes it for new all the same, and tells the ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,8 +26,8 @@ from brody_agents.ledger.views import LedgerMail, Reading
 
 _WRITTEN = "~"
 _UTC = ZoneInfo("UTC")
-_BEFORE, _AFTER = timedelta(days=60), timedelta(days=500)
-"""How far around now an occurrence is looked for by its id alone."""
+_REACH = timedelta(days=400)
+"""How far around now, and twice as far from its start, a series is searched for an occurrence by its id alone."""
 _C = table(CalendarEvent).c
 
 
@@ -53,7 +53,7 @@ async def by_id(
     """Return what an id names: an event, a series, or one occurrence of a series.
 
     ``recurrence`` is one of the series' that ``event_id`` names, or that of the occurrence that it names. Without it
-    occurrences are looked for from two months ago to a year and a half ahead.
+    an occurrence is looked for 400 days around now, and in the first 800 days of its series.
     """
     rows = await _rows(ledger, user_id, _C.account == account)
     for r in rows:
@@ -62,21 +62,22 @@ async def by_id(
             return place
     for r in rows:
         raw = StoredEvent(r.account, r.external_id, r.version, ledger.vault.open(user_id, r.data) or "", r.calendar)
-        found = next((e for e in _occurrences(raw, r.recurs) if e.id == event_id), None)
+        found = next((e for e in _occurrences(raw, r.start_time if r.recurs else None) if e.id == event_id), None)
         if found is not None:
             return Place(r.account, r.external_id, plain(r.version), found.recurrence_id)
     return None
 
 
-def _occurrences(raw: StoredEvent, recurs: bool) -> Sequence[Event]:
-    """Return the components, and what a series gives around now."""
-    now = datetime.now(UTC)
-    found = components(raw, _UTC)
-    return [*found, *(expand(raw, now - _BEFORE, now + _AFTER, _UTC, cancelled=True) if recurs else ())]
+def _occurrences(raw: StoredEvent, start: datetime | None) -> Iterator[Event]:
+    """Yield the components, and what a series that begins at ``start`` gives in reach."""
+    yield from components(raw, _UTC)
+    if start is not None and start.year < 9000:  # what never comes cannot be searched
+        for middle in (datetime.now(UTC), start + _REACH):
+            yield from expand(raw, middle - _REACH, middle + _REACH, _UTC, cancelled=True)
 
 
 async def _rows(ledger: Ledger, user_id: str, *which: Any) -> Sequence[Any]:
-    columns = (_C.id, _C.account, _C.external_id, _C.version, _C.data, _C.calendar, _C.recurs)
+    columns = (_C.id, _C.account, _C.external_id, _C.version, _C.data, _C.calendar, _C.recurs, _C.start_time)
     mine = (_C.user_id == user_id, _C.removed.is_(False), _C.problem == "", *which)
     async with ledger.read() as tx:
         return (await tx.execute(select(*columns).where(*mine).order_by(_C.id))).all()

@@ -93,10 +93,10 @@ class Lines:
             del self._lines[place]
 
     def _folded(self, line: str) -> str:
-        from icalendar.parser import foldline
+        from icalendar.parser import Contentline
 
-        folded: str = foldline(line, fold_sep=f"{self._newline} ")
-        return folded
+        folded: bytes = Contentline(line).to_ical()
+        return folded.decode().replace("\r\n", self._newline)
 
 
 def read_line(raw: str) -> ContentLine | None:
