@@ -44,6 +44,12 @@ def vcalendar(uid: str, *lines: str, title: str = "Plan", head: str = "") -> str
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\n{head}{ZONE}{body}END:VCALENDAR\r\n"
 
 
+def invitation(calendar: str) -> bytes:
+    """Return a mail with an invitation."""
+    head = "From: ann@b.example\r\nTo: me@b.example\r\nSubject: Plan\r\nMessage-ID: <plan@b.example>\r\n"
+    return f"{head}MIME-Version: 1.0\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\n{calendar}".encode()
+
+
 @dataclass
 class Diary:
     """A calendar account and a ``Brody`` that works on it."""
@@ -74,7 +80,10 @@ class Diary:
     async def mail(self, data: bytes, *flags: str) -> str:
         """Have a mail in the ledger and return its id."""
         await self.brody.ledger.ensure_users({"me"})
-        owner, raw = Owner("me", "box", None, datetime.now(UTC)), RawMail(str(len(data)), "1", data, "", frozenset(flags))
+        owner, raw = (
+            Owner("me", "box", None, datetime.now(UTC)),
+            RawMail(str(len(data)), "1", data, "", frozenset(flags)),
+        )
         async with self.brody.ledger.write() as tx:
             await items.write_mail(tx, self.brody.ledger.vault, owner, [(raw, parse_mail(data))])
         return owner.item_id(raw.key)

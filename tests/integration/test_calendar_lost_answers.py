@@ -44,7 +44,8 @@ class Road(Proxy):
 @pytest.fixture
 async def road(radicale: Radicale) -> AsyncIterator[Road]:
     """Give the road to the server."""
-    async with Road(radicale.port) as road:
+    road = Road(radicale.port)
+    async with road:
         yield road
 
 

@@ -95,7 +95,7 @@ class Lines:
     def _folded(self, line: str) -> str:
         from icalendar.parser import Contentline
 
-        folded: bytes = Contentline(line).to_ical()
+        folded: bytes = Contentline(line).to_ical()  # type: ignore[no-untyped-call]
         return folded.decode().replace("\r\n", self._newline)
 
 
