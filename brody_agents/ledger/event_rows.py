@@ -1,13 +1,14 @@
 """What effects on calendars need of the ledger: which event an id names, whose addresses, and the row after a write.
 
-A row that an effect writes has a mark before its version. So the event is there at once, for whoever asks what is busy,
-and the next read of its account takes it for new all the same, and tells the agents of it.
+A row that an effect writes is marked as unread. So the event is there at once, for whoever asks what is busy, and the
+next read of its account takes it for new all the same, and tells the agents of it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +25,6 @@ from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import CalendarEvent
 from brody_agents.ledger.views import LedgerMail, Reading
 
-_WRITTEN = "~"
 _UTC = ZoneInfo("UTC")
 _REACH = timedelta(days=400)
 """How far around now, and twice as far from its start, a series is searched for an occurrence by its id alone."""
@@ -44,7 +44,7 @@ class Place:
 async def by_uid(ledger: Ledger, user_id: str, account: str, uid: str) -> Place | None:
     """Return an event of an account."""
     rows = await _rows(ledger, user_id, _C.account == account, _C.external_id == uid)
-    return next((Place(r.account, r.external_id, plain(r.version)) for r in rows), None)
+    return next((Place(r.account, r.external_id, r.version) for r in rows), None)
 
 
 async def by_id(
@@ -57,14 +57,24 @@ async def by_id(
     """
     rows = await _rows(ledger, user_id, _C.account == account)
     for r in rows:
-        place = Place(r.account, r.external_id, plain(r.version), recurrence or "")
+        place = Place(r.account, r.external_id, r.version, recurrence or "")
         if event_id in (r.id, stable_id(r.account, r.external_id, recurrence or "")):
             return place
-    for r in rows:
-        raw = StoredEvent(r.account, r.external_id, r.version, ledger.vault.open(user_id, r.data) or "", r.calendar)
-        found = next((e for e in _occurrences(raw, r.start_time if r.recurs else None) if e.id == event_id), None)
-        if found is not None:
-            return Place(r.account, r.external_id, plain(r.version), found.recurrence_id)
+    stored = [_stored(ledger, user_id, r) for r in rows]
+    series = [(raw, r) for raw, r in zip(stored, rows, strict=True) if r.recurs or "RECURRENCE-ID" in raw.data]
+    return await asyncio.to_thread(_searched, series, event_id)
+
+
+def _stored(ledger: Ledger, user_id: str, row: Any) -> StoredEvent:
+    data = ledger.vault.open(user_id, row.data) or ""
+    return StoredEvent(row.account, row.external_id, row.version, data, row.calendar)
+
+
+def _searched(series: Sequence[tuple[StoredEvent, Any]], event_id: str) -> Place | None:
+    for raw, row in series:
+        for event in _occurrences(raw, row.start_time if row.recurs else None):
+            if event.id == event_id:
+                return Place(raw.account, raw.key, raw.version, event.recurrence_id)
     return None
 
 
@@ -86,19 +96,13 @@ async def _rows(ledger: Ledger, user_id: str, *which: Any) -> Sequence[Any]:
 # -- after a write -------------------------------------------------------------------------------------
 
 
-def plain(version: str) -> str:
-    """Return a version as the account knows it."""
-    return version.removeprefix(_WRITTEN)
-
-
 async def written(ledger: Ledger, user_id: str, account: str, event: RawEvent) -> None:
     """Note an event as it was just written; raise ``ItemUnreadable``."""
     raw = StoredEvent(account, event.key, event.version, event.data, event.calendar)
     span = bounds(raw, _UTC)
     summary = EventSummary(components(raw, _UTC)[0].title, span.start, span.end, span.recurs)
-    marked = replace(event, version=_WRITTEN + event.version)
     async with ledger.write() as tx:
-        await items.write_events(tx, ledger.vault, _owner(user_id, account), [(marked, summary)])
+        await items.write_events(tx, ledger.vault, _owner(user_id, account), [(event, summary)], unread=True)
 
 
 async def removed(ledger: Ledger, user_id: str, account: str, uid: str) -> None:

@@ -20,6 +20,7 @@ from brody_agents.ledger import event_rows
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action
 from brody_agents.settings import Settings
+from tests.coordinator.accounts_kit import approve, ended
 from tests.coordinator.calendar_kit import (
     ASKED,
     BERLIN,
@@ -149,6 +150,18 @@ async def test_one_effect_after_another_needs_no_read_in_between(diary: Diary) -
     version = (await diary.seen())[0].version
     again = await diary.do("calendar.update", event_id=event_id, cause="again", title="Nurse", version=version)
     assert again.state is ActionState.DONE, again.reason
+
+
+async def test_a_read_of_what_was_written_is_no_change_of_it(diary: Diary) -> None:
+    """A card that was made before the next read is still good after it."""
+    made = await diary.do("calendar.create", **new())
+    (event,) = await diary.seen()
+    update = diary.action("calendar.update", event_id=event.id, version=event.version, title="Doctor")
+    proposed = await diary.brody.execute(update)
+    await diary.read()
+    await approve(diary.brody, proposed.action_id)
+    assert (await ended(diary.brody, proposed.action_id)).state is ActionState.DONE
+    assert [(e.title, e.uid) for e in await diary.there()] == [("Doctor", (made.result or {})["uid"])]
 
 
 async def test_a_series_does_not_stand_in_its_own_way(diary: Diary) -> None:

@@ -177,7 +177,7 @@ async def _unchanged(job: Job, place: Place, read: str | None) -> RawEvent:
     now: RawEvent | None = await job.provider.find(place.uid)
     if now is None:
         raise Stale("The event is no longer in the calendar.", "Read the calendar again.")
-    wanted = {event_rows.plain(read or place.version), job.intent.get("etag")} - {"", None}
+    wanted = {read or place.version, job.intent.get("etag")} - {"", None}
     if wanted - {now.version}:
         raise Stale("The event has changed since it was read.", _READ_AGAIN)
     return now
