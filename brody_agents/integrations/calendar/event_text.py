@@ -133,9 +133,10 @@ class EventText:
         raw, kept = self._raw, {id(c) for c in self.components}
         made = [c.lines.text() for c in self.components if c not in self._old]
         for block, old in reversed([*zip(self._blocks, self._old, strict=True)]):
-            put = ([old.lines.text()] if id(old) in kept else []) + made
-            made = []  # behind the last
-            raw = raw[: block.start] + "".join(put).encode("utf-8", "surrogatepass") + raw[block.end :]
+            put = [old.lines.text()] if id(old) in kept else []
+            put += ["\r\n"] if made and put and not put[0].endswith("\n") else []
+            raw = raw[: block.start] + "".join([*put, *made]).encode("utf-8", "surrogatepass") + raw[block.end :]
+            made = []  # they are behind the last
         return raw.decode("utf-8", "surrogatepass")
 
     # -- one occurrence -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from brody_agents.integrations.calendar import ics_text
 from brody_agents.integrations.calendar.ics_text import ContentLine
 
-_LOGICAL = re.compile(r"\r?\n(?![ \t])")
+_LOGICAL = re.compile(r".*?(?:\r?\n(?![ \t])|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r';([A-Za-z0-9-]+)=((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)')
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')
 
@@ -23,7 +23,7 @@ class Lines:
 
     def __init__(self, block: str) -> None:
         self._newline = "\r\n" if "\r\n" in block else "\n"
-        self._lines = _LOGICAL.split(block.rstrip("\r\n"))
+        self._lines = [line for line in _LOGICAL.findall(block) if line]
 
     def copy(self) -> Lines:
         """Return lines of its own."""
@@ -31,7 +31,7 @@ class Lines:
 
     def text(self) -> str:
         """Return the component."""
-        return self._newline.join(self._lines) + self._newline
+        return "".join(self._lines)
 
     def all(self, name: str) -> list[ContentLine]:
         """Return the lines of a property."""
@@ -96,7 +96,7 @@ class Lines:
         from icalendar.parser import Contentline
 
         folded: bytes = Contentline(line).to_ical()  # type: ignore[no-untyped-call]
-        return folded.decode().replace("\r\n", self._newline)
+        return folded.decode().replace("\r\n", self._newline) + self._newline
 
 
 def read_line(raw: str) -> ContentLine | None:
@@ -135,7 +135,7 @@ def with_parameter(line: str, name: str, value: str) -> str:
 
 
 def _unfolded(raw: str) -> str:
-    return re.sub(r"\r?\n[ \t]", "", raw)
+    return re.sub(r"\r?\n[ \t]", "", raw).rstrip("\r\n")
 
 
 def _quoted(value: str) -> str:

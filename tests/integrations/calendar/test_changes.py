@@ -14,6 +14,7 @@ from brody_agents.integrations.calendar import changes
 from brody_agents.integrations.calendar.base import Event, NewEvent
 from brody_agents.integrations.calendar.changes import Change
 from brody_agents.integrations.calendar.comparison import same, seen
+from brody_agents.integrations.calendar.event_text import EventText
 from brody_agents.integrations.calendar.expansion import StoredEvent, components, expand
 from brody_agents.integrations.calendar.invitations import merged
 
@@ -302,3 +303,28 @@ def test_an_invitation_for_all_takes_the_place_of_all() -> None:
     new = merged(SERIES, MEETING.replace("VERSION:2.0", "VERSION:2.0\r\nMETHOD:REQUEST"), "u")
     assert [(e.title, e.recurrence_id) for e in found(new)] == [("Plan", "")]
     assert "METHOD" not in new
+
+
+# -- what is not touched ------------------------------------------------------------------------------------
+
+ODD = SERIES.replace("\r\n", "\n").replace(
+    "SUMMARY:Plan\n", 'SUMMARY:Plan\r\nX-A;B="c\n d":e\n\t f\n\r\nsummary;X=1: g \n'
+)
+
+
+@pytest.mark.parametrize("data", [SERIES, SINGLE, ODD, ODD[: ODD.rindex("\nEND:VCALENDAR")], SINGLE * 2])
+def test_what_is_not_edited_comes_out_as_it_went_in(data: str) -> None:
+    assert EventText(data).text() == data
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_only_what_is_meant_changes_in_an_odd_text(newline: str) -> None:
+    odd = ODD.replace("\r\n", "\n").replace("\n", newline)
+    new = changes.updated(odd, "", Change(location="Room 1"), ME, NOW)
+    before, after = odd.split(newline), new.split(newline)
+    assert [line for line in after if line not in before] == [
+        "DTSTAMP:20260201T120000Z",
+        "LOCATION:Room 1",
+        "LAST-MODIFIED:20260201T120000Z",
+    ]
+    assert [line for line in before if line not in after] == ["DTSTAMP:20260101T000000Z"]
