@@ -25,8 +25,9 @@ POINTS = (
 KINDS = ("calendar.create", "calendar.update", "calendar.cancel", "calendar.invite")
 
 
-def work(home: Path, source: str, kind: str, point: str) -> None:
+def work(home: Path, source: str, kind: str, point: str, passwords: dict[str, str]) -> None:
     """Carry an action of a kind out on a calendar, until it is done or ``point`` is reached."""
+    os.environ.update(passwords)  # the server that forks may be older than they are
     _arm(point)
     asyncio.run(_carry_out(home, source, kind))
 

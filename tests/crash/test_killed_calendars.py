@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def child(home: Path, source: str, kind: str, point: str) -> int:
     """Run ``work`` in a process of its own and return how it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["brody_agents.front", "alembic.command", "tests.crash.calendar_writer"])
-    process = context.Process(target=work, args=(home, source, kind, point))
+    passwords = {name: value for name, value in os.environ.items() if name.startswith("BRODY_CALDAV_")}
+    process = context.Process(target=work, args=(home, source, kind, point, passwords))
     process.start()
     process.join(60)
     if process.exitcode is None:
