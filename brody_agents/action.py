@@ -253,6 +253,15 @@ def _by(*names: str) -> Callable[[Any], str]:
     return target
 
 
+def _event_target(a: Any) -> str:
+    """Return the event, and the occurrence where one is named beside it."""
+    return "\x1e".join([a.event_id, *([a.recurrence_id] if a.recurrence_id else [])])
+
+
+def _guests(a: Any) -> str:
+    return f"{_event_target(a)}\x1e{a.attendees}"
+
+
 def _reply_target(a: Any) -> str:
     return str(a.thread_id or a.email_id or "\x1e".join([*a.to, a.subject]))
 
@@ -278,10 +287,10 @@ _ROWS = (
     ),
     ActionKind("mail.delete", MailTarget, Risk.DESTROY, _mail("place", "exclusive"), _by("email_id"), _GONE),
     ActionKind("calendar.create", CalendarCreate, _C, _slot, _by("account", "title", "start"), "calendar.cancel"),
-    ActionKind("calendar.update", CalendarUpdate, _C, _slot, _by("event_id"), "calendar.update"),
-    ActionKind("calendar.cancel", CalendarTarget, Risk.DESTROY, _event, _by("event_id"), "calendar.create"),
+    ActionKind("calendar.update", CalendarUpdate, _C, _slot, _event_target, "calendar.update"),
+    ActionKind("calendar.cancel", CalendarTarget, Risk.DESTROY, _event, _event_target, "calendar.create"),
     ActionKind("calendar.respond", CalendarRespond, _C, _slot, _by("uid", "recurrence_id"), "calendar.respond"),
-    ActionKind("calendar.invite", CalendarInvite, _C, _event, _by("event_id", "attendees"), "calendar.update"),
+    ActionKind("calendar.invite", CalendarInvite, _C, _event, _guests, "calendar.update"),
     ActionKind("task.create", TaskCreate, _T, _task, _by("task_key"), "task.delete"),
     ActionKind("task.update", TaskUpdate, _T, _task, _by("task_id"), "task.update"),
     ActionKind("task.complete", TaskTarget, _T, _task, _by("task_id"), "task.update"),

@@ -108,6 +108,8 @@ class CalendarUpdate(Arguments):
 
     account: str
     event_id: Identifier
+    recurrence_id: str | None = None
+    """One occurrence of the series; also an ``event_id`` that is an occurrence's own names it."""
     version: str | None = None
     title: str | None = None
     start: Time | None = None
@@ -121,6 +123,7 @@ class CalendarTarget(Arguments):
 
     account: str
     event_id: Identifier
+    recurrence_id: str | None = None
     version: str | None = None
 
 
@@ -143,6 +146,7 @@ class CalendarInvite(Arguments):
 
     account: str
     event_id: Identifier
+    recurrence_id: str | None = None
     attendees: list[str]
 
 

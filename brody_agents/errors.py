@@ -265,6 +265,13 @@ class CannotShare(ProviderError):
     remedy = "Share the folder by the means of its system."
 
 
+class NotInvited(ProviderError):
+    """No attendee of an event is the person, so there is nobody to answer for."""
+
+    code = "not_invited"
+    remedy = "Answer in your calendar, or have a mailbox with your sent mail read, which tells your addresses."
+
+
 class LabelNotSupported(ProviderError):
     """The account has no such label and can make none."""
 

@@ -197,7 +197,7 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []
         rows += (
-            [("looked at", "; ".join(f"{name}: {_shown(value)}" for name, value in v.inputs.items()))]
+            [("looked at", "; ".join(f"{name}: {_words(value)}" for name, value in v.inputs.items()))]
             if v.inputs
             else []
         )
@@ -383,6 +383,15 @@ def _joined(words: Any) -> str:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False, default=str)
+
+
+def _words(value: Any) -> str:
+    """Return a JSON value as a person writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(of)}" for name, of in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _print_json(value: Any) -> None:

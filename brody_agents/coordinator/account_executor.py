@@ -372,7 +372,8 @@ class AccountExecutor(Executor):
         if not action.undoing and (not intent or action.state is ActionState.APPROVED):
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
-        return Job(action, arguments, provider, key, version, (action.undo or {}) if action.undoing else intent)
+        known = (action.undo or {}) if action.undoing else intent
+        return Job(action, arguments, provider, key, version, known, self._ledger)
 
     async def _account_of(self, action: ActionRecord) -> str:
         """Return the account that an action works on; an empty word where there is none, which its attempt will say."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import false, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.message_protocol import stable_id
@@ -54,12 +54,16 @@ class Owner:
 
 
 async def known(tx: AsyncConnection, user_id: str, account: str, domain: str) -> dict[str, str]:
-    """Return the versions that the ledger has of an account's items, by key."""
+    """Return the versions that the ledger has of an account's items, by key.
+
+    What an effect has written counts as another version until it is read.
+    """
     t = table(TABLES[domain])
-    query = select(t.c.external_id, _version(t).label("version")).where(
+    unread = t.c.unread if "unread" in t.c else false()
+    query = select(t.c.external_id, _version(t).label("version"), unread.label("unread")).where(
         t.c.user_id == user_id, _account(t) == account, t.c.removed.is_(False)
     )
-    return {row.external_id: row.version for row in await tx.execute(query)}
+    return {row.external_id: f"unread {row.version}" if row.unread else row.version for row in await tx.execute(query)}
 
 
 async def cursor(tx: AsyncConnection, user_id: str, account: str) -> str | None:
@@ -210,10 +214,15 @@ class EventSummary:
 
 
 async def write_events(
-    tx: AsyncConnection, vault: Vault, owner: Owner, events: Sequence[tuple[RawEvent, EventSummary]]
+    tx: AsyncConnection,
+    vault: Vault,
+    owner: Owner,
+    events: Sequence[tuple[RawEvent, EventSummary]],
+    *,
+    unread: bool = False,
 ) -> None:
-    """Write events that are new or changed."""
-    rows = [_event_row(vault, owner, raw, summary) for raw, summary in events]
+    """Write events that are new or changed; ``unread`` if they were not read but have just been written."""
+    rows = [_event_row(vault, owner, raw, summary) | {"unread": unread} for raw, summary in events]
     if rows:
         keep = frozenset({"created_at", "preparation_status", "ai_brief", "agenda", "meeting_type"})
         await tx.execute(upsert(tx, CalendarEvent, keep), rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, false, text
 from sqlmodel import Field
 
 from brody_agents.ledger.resource_tables import Breaker as Breaker
@@ -172,6 +172,8 @@ class CalendarEvent(Row, table=True):
     recurs: bool = False
     problem: str = ""
     removed: bool = False
+    unread: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Written by an effect, and not seen by a read since, which is to tell the agents of it."""
 
 
 class Document(Row, table=True):

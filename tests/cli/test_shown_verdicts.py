@@ -41,7 +41,7 @@ async def test_a_person_reads_who_keeps_the_time_and_why(
         "Keep what holds the time; Take the time for this one; Find another time for this one",
         "between Dentist (health_agent); Garden (garden_agent)",
         "looked at",
-        '"priority": "high"',
+        "this: person no, hard yes, priority high, deadline none;",
     ):
         assert part in shown
 

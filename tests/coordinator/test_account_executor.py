@@ -77,16 +77,9 @@ async def test_without_a_transport_nothing_is_sent_and_it_says_what_is_missing(
     assert len(await world.mails()) == 1
 
 
-EVENT = {"start": "2026-03-02T09:00:00+00:00", "end": "2026-03-02T10:00:00+00:00", "title": "Planning"}
-
-
 @pytest.mark.parametrize(
     ("kind", "arguments"),
-    [
-        ("calendar.create", {"account": "ics:/nowhere", **EVENT}),
-        ("calendar.cancel", {"account": "ics:/nowhere", "event_id": "e"}),
-        ("chat.post", {"channel": "team", "text": "Hello"}),
-    ],
+    [("chat.post", {"channel": "team", "text": "Hello"})],
 )
 async def test_what_nothing_carries_out_yet_fails_and_says_so(
     kind: str, arguments: dict[str, Any], brody: Brody, world: World

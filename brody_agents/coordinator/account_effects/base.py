@@ -30,6 +30,8 @@ class Job:
     key: str = ""
     version: str | None = None
     intent: dict[str, Any] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    """For what an account does not know: which event an id names, whose addresses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from brody_agents.action import ActionState, Claim
-from brody_agents.communication.message_protocol import PERSON, Priority
+from brody_agents.communication.message_protocol import PERSON, Priority, stable_id
 from brody_agents.coordinator.conflicts.ruling import WAITING, Ruling, ask, resource_of
 from brody_agents.coordinator.conflicts.scene import Scene, moment
 from brody_agents.integrations.calendar.base import Event
@@ -125,7 +125,8 @@ def _overlap(claim: Claim, event: Event) -> bool:
 
 def _itself(action: ActionRecord, event: Event) -> bool:
     a = action.arguments
-    return event.uid == a.get("uid") or event.id == a.get("event_id")
+    series = stable_id(event.account, event.uid)
+    return event.uid == a.get("uid") or a.get("event_id") in (event.id, series)
 
 
 def _said(found: Rank) -> dict[str, Any]:
