@@ -121,7 +121,7 @@ class Brody:
     @property
     def actions(self) -> Actions:
         """Return the actions of the ledger."""
-        return Actions(self.ledger)
+        return Actions(self.ledger, self._decided)
 
     @property
     def track_records(self) -> TrackRecords:
@@ -180,6 +180,10 @@ class Brody:
     async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
         """Propose an action in a user's name and return what became of it, as far as it goes without a person."""
         return await (await self._work()).execute(action, user_id)
+
+    async def follow(self, action_id: str) -> None:
+        """Wait until an approved action, held or not, was tried, or withdrawn."""
+        await (await self._work()).follow(action_id)
 
     async def replay(self, letter_id: str) -> Letter:
         """Put a dead letter back in the backlog; an item of an account is read again by the next run.

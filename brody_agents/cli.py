@@ -55,6 +55,7 @@ def run(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     user: Annotated[str, typer.Option(help="For whom.")] = "me",
     tz: Annotated[str, typer.Option(help="Time zone, such as Europe/Berlin; the system's by default.")] = "",
     now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
@@ -64,7 +65,7 @@ def run(
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts |= {"send": send or [], "chat": chat or []}
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -92,12 +93,13 @@ def doctor(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts |= {"send": send or [], "chat": chat or []}
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 
@@ -129,6 +131,17 @@ def actions_list(
 def actions_show(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Show an action with its arguments, why it was proposed, and the verdicts on it."""
     _call(lambda front: front.show_action(home, action_id, json=json))
+
+
+@actions_app.command("settle")
+def actions_settle(
+    action_id: str,
+    done: Annotated[bool, typer.Option("--done/--not-done", help="Whether it took place.")],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Say what became of an action whose outcome is unknown, and close it."""
+    _call(lambda front: front.settle_action(home, action_id, done, json=json))
 
 
 @approvals_app.command("list")

@@ -78,6 +78,13 @@ class AlreadyDecided(Terminal):
     remedy = "See: brody approvals list"
 
 
+class NotUnclear(Terminal):
+    """Only of an action whose outcome is unknown can a person say what became of it, and only once."""
+
+    code = "not_unclear"
+    remedy = "See: brody actions show"
+
+
 class HomeBusy(Retryable):
     """Another process works on the same home."""
 

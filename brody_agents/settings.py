@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Seconds to wait for another process that works on the same home."""
     approval_days: float = Field(default=7.0, gt=0, le=3650)
     """Days that a proposal waits for the person's answer before it expires."""
+    recall_seconds: float = Field(default=30.0, ge=0, le=86400)
+    """Seconds that a message is held after it was approved, so that it can be recalled before it leaves."""
     log_level: Level = "ERROR"
     """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""

@@ -98,7 +98,9 @@ class Worker:
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
         publish = self._coordinator.outbox.publish
-        self._outside = AccountExecutor(self._ledger, self._registry, self._book, publish, self._accounts)
+        self._outside = AccountExecutor(
+            self._ledger, self._registry, self._book, publish, self._accounts, recall=self._settings.recall_seconds
+        )
         self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
         bus.on_failover = self._bus_lost
         await self._load()
@@ -167,6 +169,10 @@ class Worker:
         return ActionResult(
             action_id=found.id, kind=found.kind, state=found.state, reason=found.reason, result=found.result or {}
         )
+
+    async def follow(self, action_id: str) -> None:
+        """Wait until an action is neither approved nor under way."""
+        await self._until(self._carried_out(action_id))
 
     # -- runs -----------------------------------------------------------------------------------------
 

@@ -13,15 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brody_agents.action import CATALOGUE, ActionState
+from brody_agents.coordinator import outlets
 from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.executor import Executor, Publish
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BrodyError, NoEffect, NotFound, OutcomeUnknown, Retryable, Stale
+from brody_agents.errors import BrodyError, NoEffect, NotFound, NotSent, OutcomeUnknown, Retryable, Stale
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.settling import settled
 from brody_agents.observability import logger
+from brody_agents.policy.recall import leaves_at
 from brody_agents.registry import Registry
 
 log = logger(__name__)
@@ -43,10 +46,12 @@ class AccountExecutor(Executor):
         publish: Publish,
         accounts: AccountSource,
         limit: float = LIMIT,
+        recall: float = 0.0,
     ) -> None:
         super().__init__(ledger, registry, runs, publish)
         self._accounts = accounts
         self._limit = limit
+        self._recall = recall
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
 
     async def run(self) -> None:
@@ -90,6 +95,8 @@ class AccountExecutor(Executor):
             return await self._postpone(action, error)
         except Exception as error:  # an account may raise anything; nothing was done yet
             return await self._leave(action, action.moved(ActionState.FAILED, _said(error)))
+        if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
+            return await self._leave(action, replace(action, not_before=until))
         async with self._ledger.write() as tx:
             begun = await attempts.begin(tx, self._ledger.vault, action, intent | {"account": job.provider.account})
         if begun is not None:
@@ -108,6 +115,8 @@ class AccountExecutor(Executor):
         if error is None:
             return job.action.moved(ActionState.DONE, job.action.reason, result=effect.result())
         log.warning("effect failed", action=job.action.id, kind=job.action.kind, exc_info=error)
+        if isinstance(error, NotSent):  # that is sure, whatever the account can tell
+            return _again(job.action, str(error))
         perhaps = (OutcomeUnknown, Retryable)
         if isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, perhaps)):
             return job.action.moved(ActionState.FAILED, str(error))
@@ -120,6 +129,8 @@ class AccountExecutor(Executor):
             return await self._leave(action, replace(action, not_before=_later(0)))
         if self._late.pop(action.id, None) is not None and late is not None:
             late.exception()  # seen; what counts is what the account says
+        if action.settled is not None:
+            return await self._leave(action, settled(action))
         try:
             finding = await EFFECTS[action.kind].reconcile(await self._job(action))
         except Retryable as error:
@@ -130,11 +141,8 @@ class AccountExecutor(Executor):
             await self._leave(action, action.moved(ActionState.DONE, "", result=finding.result))
         elif not isinstance(finding, NotDone):
             await self._leave(action, replace(action, reason=f"{finding.why} You decide.", not_before=_later(12)))
-        elif action.fence >= MOST_ATTEMPTS:
-            await self._leave(action, action.moved(ActionState.FAILED, f"Given up after {action.fence} attempts."))
         else:
-            again = action.moved(ActionState.APPROVED, action.reason, not_before=_later(action.fence - 1))
-            await self._leave(action, again)
+            await self._leave(action, _again(action, action.reason))
 
     async def _leave(self, action: ActionRecord, now: ActionRecord) -> None:
         """Write how an action stands, unless somebody else has moved it, and tell of what has ended."""
@@ -154,11 +162,14 @@ class AccountExecutor(Executor):
             raise NoEffect(f"Nothing here carries out {action.kind} yet.")
         arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
         effect, intent = EFFECTS[action.kind], action.intent or {}
+        if effect.domain in outlets.DOMAINS:
+            return await outlets.job_of(self._ledger, self._accounts, action, arguments, effect.domain)
         account, key, version = intent.get("account"), intent.get("key", ""), intent.get("version")
         if not intent or action.state is ActionState.APPROVED:
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
-        return Job(action, arguments, provider, key, version, intent)
+        job = Job(action, arguments, provider, key, version, intent=intent)
+        return await outlets.with_author(self._ledger, self._accounts, job) if action.kind == "mail.draft" else job
 
     async def _place(self, action: ActionRecord, arguments: Any, domain: str) -> tuple[str, str, str | None]:
         item_id = getattr(arguments, "email_id" if domain == "mail" else "document_id", None)
@@ -170,6 +181,13 @@ class AccountExecutor(Executor):
         if item is None or arguments.account not in ("", item.account):
             raise NotFound(f"There is no item {item_id} in {arguments.account or 'any account'}.", "Read it again.")
         return item.account, item.key, getattr(arguments, "version", None) or item.version
+
+
+def _again(action: ActionRecord, reason: str) -> ActionRecord:
+    """Return an action that surely was not carried out: tried again later, a few times."""
+    if action.fence >= MOST_ATTEMPTS:
+        return action.moved(ActionState.FAILED, f"Given up after {action.fence} attempts. {reason}".rstrip())
+    return action.moved(ActionState.APPROVED, reason, not_before=_later(action.fence - 1))
 
 
 def _later(doublings: int) -> datetime:

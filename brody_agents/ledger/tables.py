@@ -308,6 +308,7 @@ class Action(Row, table=True):
     result: SealedBytes | None = sealed_column()
     intent: SealedBytes | None = sealed_column()
     not_before: datetime | None = time_column()
+    settled: bool | None = None
     fence: int = 0
     redo_of: str | None = None
     merged_into: str | None = Field(default=None, index=True)
@@ -415,6 +416,17 @@ class Cursor(Row, table=True):
     domain: str
     cursor: str = ""
     updated_at: datetime = time_column(nullable=False)
+
+
+class Outlet(Row, table=True):
+    """An account that is only written to, with the word that opens it: where mail leaves, where chat is posted."""
+
+    __tablename__ = "outlets"
+
+    account: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    domain: str
+    word: str
 
 
 class Note(Row, table=True):

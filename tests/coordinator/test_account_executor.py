@@ -85,7 +85,6 @@ EVENT = {"start": "2026-03-02T09:00:00+00:00", "end": "2026-03-02T10:00:00+00:00
     [
         ("calendar.create", {"account": "ics:/nowhere", **EVENT}),
         ("calendar.cancel", {"account": "ics:/nowhere", "event_id": "e"}),
-        ("chat.post", {"channel": "team", "text": "Hello"}),
     ],
 )
 async def test_what_nothing_carries_out_yet_fails_and_says_so(

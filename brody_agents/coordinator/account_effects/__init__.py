@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from brody_agents.action import CATALOGUE
 from brody_agents.coordinator import effects
-from brody_agents.coordinator.account_effects import files, mail
+from brody_agents.coordinator.account_effects import chat, files, mail, sending
 from brody_agents.coordinator.account_effects.base import Effect
 
-EFFECTS: Mapping[str, Effect] = {**files.EFFECTS, **mail.EFFECTS}
+EFFECTS: Mapping[str, Effect] = {**chat.EFFECTS, **files.EFFECTS, **mail.EFFECTS, **sending.EFFECTS}
 """Every kind of action that is carried out on an account."""
 
 KINDS = frozenset(CATALOGUE) - frozenset(effects.EFFECTS)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 PORTS = {"smtp": 587, "smtps": 465}
-OPTIONS = ("sent", "timeout", "tls")
+OPTIONS = ("from", "sent", "timeout", "tls")
 TIMEOUT = 60.0
 """Seconds for each step; the answer to a message may take ten times as long (RFC 5321, 4.5.3.2.6: ten minutes)."""
 
@@ -54,8 +54,9 @@ class Smtp:
     def __init__(self, rest: str) -> None:
         """Take what follows ``smtp:``, as in ``//me@mail.example:587?sent=maildir:~/Maildir``; opens no connection.
 
-        ``sent`` is the Maildir of the sent mail, ``timeout`` the seconds for each step, ``tls=required`` asks for
-        STARTTLS on the loopback interface too, where it is not used otherwise.
+        ``from`` is whom mail is from, where that is not the user at the host; ``sent`` is the Maildir of the sent mail,
+        ``timeout`` the seconds for each step, ``tls=required`` asks for STARTTLS on the loopback interface too, where
+        it is not used otherwise.
         """
         self._place = remote.place_of(f"{self.scheme}:{rest}", PORTS, OPTIONS)
         if self._place.path.strip("/"):
@@ -69,6 +70,18 @@ class Smtp:
     def account(self) -> str:
         """Return the URL without options, such as ``smtp://me@mail.example:587``."""
         return self._place.key.rstrip("/")
+
+    @property
+    def author(self) -> str:
+        """Return ``from=``, else the user if that is an address, else the user at the host."""
+        user, host = self._place.user, self._place.host
+        if given := self._place.options.get("from"):
+            return given
+        if "@" in user:
+            return user
+        if not user or self._place.loopback:
+            raise ConfigurationError(f"{self.account} does not say whom mail is from.", "Add from=ADDRESS to it.")
+        return f"{user}@{host}"
 
     async def send(self, data: bytes, sender: str, recipients: Sequence[str]) -> Sent:
         """Send a message; see ``Outgoing.send`` and the table above."""
@@ -105,6 +118,8 @@ class Smtp:
             largest = _limit(server)
         size = f", up to {largest / 1e6:.0f} MB" if largest else ""
         sent = f"sent mail in {self._outbox.maildir.account}" if self._outbox else "no sent=: a lost answer asks you"
+        with suppress(ConfigurationError):
+            who += f", mail is from {self.author}"
         return f"{self._place.netloc}, {secure}, {who}{size}, {sent}"
 
     async def close(self) -> None:
