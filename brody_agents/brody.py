@@ -182,7 +182,7 @@ class Brody:
         return await (await self._work()).execute(action, user_id)
 
     async def follow(self, action_id: str) -> None:
-        """Wait until an approved action, held or not, was tried, or withdrawn."""
+        """Wait until an approved action, held or not, was tried or withdrawn, or one that was settled is closed."""
         await (await self._work()).follow(action_id)
 
     async def replay(self, letter_id: str) -> Letter:

@@ -208,7 +208,10 @@ async def settle_action(home: Path, action_id: str, done: bool, *, json: bool) -
     """Close an unknown action by the person's word, and print how it stands."""
     async with _following(home) as brody:
         action = await brody.actions.settle(action_id, done)
-        action = await _followed(brody, action.id)
+        with suppress(HomeBusy, TimeoutError):
+            async with asyncio.timeout(FOLLOW_UP):
+                await brody.follow(action.id)
+        action = await brody.actions.show(action.id)
     _print_json(asdict(action)) if json else _out.print(_stands(action), markup=False)
 
 

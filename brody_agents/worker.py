@@ -171,8 +171,14 @@ class Worker:
         )
 
     async def follow(self, action_id: str) -> None:
-        """Wait until an action is neither approved nor under way."""
-        await self._until(self._carried_out(action_id))
+        """Wait until an action is neither approved nor under way, nor waits to be closed by the person's word."""
+
+        async def is_over() -> bool:
+            action = await Actions(self._ledger).show(action_id)
+            closing = action.state is ActionState.UNKNOWN and action.settled is not None
+            return not closing and action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
+
+        await self._until(self._settled(is_over))
 
     # -- runs -----------------------------------------------------------------------------------------
 
