@@ -101,7 +101,10 @@ def mailbox(text: str) -> Address:
     wrong = InvalidArguments(f"{text!r} is no mail address.", "Write one: name@domain, or Name <name@domain>.")
     if _CONTROL.search(text):
         raise wrong
-    header = SMTP.header_factory("To", text)
+    try:
+        header = SMTP.header_factory("To", text)
+    except Exception:  # the parser of the standard library stumbles over some of what is none
+        raise wrong from None
     defects = [d for d in header.defects if type(d).__name__ != "NonASCIILocalPartDefect"]
     if defects or len(header.addresses) != 1 or any(group.display_name for group in header.groups):
         raise wrong
