@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,7 @@ def read(letter: Letter, **more: Any) -> EmailMessage:
     data = written(letter, **more)
     assert all(len(line) <= 998 for line in data.split(b"\r\n"))
     assert b"\n" not in data.replace(b"\r\n", b""), "every line ends as RFC 5322 wants"
-    return cast(EmailMessage, message_from_bytes(data, policy=default))
+    return message_from_bytes(data, policy=default)
 
 
 @given(subject=TEXT, text=TEXT, name=TEXT)
@@ -140,7 +140,7 @@ def test_what_is_passed_on_is_the_same_to_the_byte(original: bytes, kind: str) -
     """But for the ends of its lines; what SMTP does not carry as it is, is packed."""
     data = written(replace(LETTER, text="See below.", forwarded=original))
     assert read(replace(LETTER, forwarded=original)).get_content_type() == "multipart/mixed"
-    words, attached = cast(EmailMessage, message_from_bytes(data, policy=default)).iter_parts()
+    words, attached = message_from_bytes(data, policy=default).iter_parts()
     assert (words.get_content().strip(), attached.get_content_type()) == ("See below.", kind)
     assert attached.get_filename() == "mail.eml"
     if kind == "message/rfc822":

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from brody_agents.action import CATALOGUE
-from brody_agents.coordinator.account_effects.base import Done, Effect, Finding, Job, NotDone
+from brody_agents.coordinator.account_effects.base import Done, Effect, Finding, Job, NotDone, Step
 
 
 class Post:
     """``chat.post``."""
 
     domain = "chat"
-    inverse = CATALOGUE["chat.post"].inverse
+    inverse: Step | str = CATALOGUE["chat.post"].inverse
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Choose the post's id, and see that there is such a channel."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from brody_agents.action import CATALOGUE
 from brody_agents.arguments import MailForward, MailReply
-from brody_agents.coordinator.account_effects.base import Done, Effect, Finding, Job, NotDone, Unclear
+from brody_agents.coordinator.account_effects.base import Done, Effect, Finding, Job, NotDone, Step, Unclear
 from brody_agents.coordinator.account_effects.composition import (
     Letter,
     mailbox,
@@ -29,7 +29,7 @@ class Send:
     """``mail.send``, ``mail.reply`` and ``mail.forward``."""
 
     domain = "send"
-    inverse = CATALOGUE["mail.send"].inverse
+    inverse: Step | str = CATALOGUE["mail.send"].inverse
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Write the message."""
