@@ -248,6 +248,8 @@ def _stands(action: ActionRecord) -> str:
     if action.state in (ActionState.FAILED, ActionState.UNKNOWN):
         word = "has failed" if action.state is ActionState.FAILED else "is unknown"
         return f"{action.kind} {word}: {action.reason}"
+    if action.state is ActionState.APPROVED and action.fence:
+        return f"{action.kind} waits to be tried again: {action.reason}"
     refused = (action.result or {}).get("refused") or {}
     missed = "".join(f" {person} did not get it: {answer}" for person, answer in refused.items())
     return f"{action.kind} is {action.state}.{missed}"

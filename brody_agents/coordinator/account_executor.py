@@ -116,7 +116,7 @@ class AccountExecutor(Executor):
             return job.action.moved(ActionState.DONE, job.action.reason, result=effect.result())
         log.warning("effect failed", action=job.action.id, kind=job.action.kind, exc_info=error)
         if isinstance(error, NotSent):  # that is sure, whatever the account can tell
-            return _again(job.action, str(error))
+            return _again(job.action, str(error), doublings=job.action.fence + 4)
         perhaps = (OutcomeUnknown, Retryable)
         if isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, perhaps)):
             return job.action.moved(ActionState.FAILED, str(error))
@@ -140,9 +140,10 @@ class AccountExecutor(Executor):
         if isinstance(finding, Done):
             await self._leave(action, action.moved(ActionState.DONE, "", result=finding.result))
         elif not isinstance(finding, NotDone):
-            await self._leave(action, replace(action, reason=f"{finding.why} You decide.", not_before=_later(12)))
+            say = f"Then say so: brody actions settle {action.id[:8]} --done, or --not-done."
+            await self._leave(action, replace(action, reason=f"{finding.why} {say}", not_before=_later(12)))
         else:
-            await self._leave(action, _again(action, action.reason))
+            await self._leave(action, _again(action, action.reason, doublings=action.fence - 1))
 
     async def _leave(self, action: ActionRecord, now: ActionRecord) -> None:
         """Write how an action stands, unless somebody else has moved it, and tell of what has ended."""
@@ -183,11 +184,11 @@ class AccountExecutor(Executor):
         return item.account, item.key, getattr(arguments, "version", None) or item.version
 
 
-def _again(action: ActionRecord, reason: str) -> ActionRecord:
+def _again(action: ActionRecord, reason: str, doublings: int) -> ActionRecord:
     """Return an action that surely was not carried out: tried again later, a few times."""
     if action.fence >= MOST_ATTEMPTS:
         return action.moved(ActionState.FAILED, f"Given up after {action.fence} attempts. {reason}".rstrip())
-    return action.moved(ActionState.APPROVED, reason, not_before=_later(action.fence - 1))
+    return action.moved(ActionState.APPROVED, reason, not_before=_later(doublings))
 
 
 def _later(doublings: int) -> datetime:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -139,10 +140,25 @@ async def test_what_surely_did_not_leave_is_sent_later(
     person = Person(world, home, [word(server.port, world.mail.root if noted else None)])
     async with person.brody() as brody:
         action_id = await approved(brody, mail("mail.send", "full@work.example"))
-        action = await became(brody, action_id, ActionState.APPROVED, attempts=2)
+        action = await became(brody, action_id, ActionState.APPROVED, attempts=1)
     assert "disk is full" in action.reason
     assert action.not_before is not None
+    assert action.not_before > datetime.now(UTC) + timedelta(seconds=20), "servers that defer mail want some time"
     assert server.delivered == []
+
+
+async def test_a_server_that_is_back_gets_the_message_once(
+    person: Person, server: SmtpServer, smtp_server: StartSmtp
+) -> None:
+    server.stop()
+    async with person.brody() as brody:
+        action_id = await approved(brody, mail("mail.send", ADA))
+        action = await became(brody, action_id, ActionState.APPROVED, attempts=1)
+        again = smtp_server("--port", str(server.port))
+        async with brody.ledger.write() as tx:  # the time has come
+            assert await attempts.leave(tx, brody.ledger.vault, ActionState.APPROVED, replace(action, not_before=None))
+        action = await became(brody, action_id, ActionState.DONE)
+    assert (action.fence, len(again.delivered)) == (2, 1)
 
 
 async def test_a_lost_answer_is_found_where_the_server_delivers(

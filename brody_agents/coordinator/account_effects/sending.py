@@ -55,13 +55,12 @@ class Send:
         message_id = job.intent["message_id"]
         left = await job.provider.find_sent(message_id)
         if left is None:
-            return Unclear(f"Nobody can tell whether {message_id} left by {job.provider.account}. {_SETTLE}")
+            what = f"Nobody can tell whether {message_id} left by {job.provider.account}."
+            return Unclear(f"{what} Look among your sent mail, or ask a recipient.")
         return Done({"message_id": message_id, "recipients": job.intent["recipients"]}) if left else NotDone()
 
 
 EFFECTS: Mapping[str, Effect] = {"mail.send": Send(), "mail.reply": Send(), "mail.forward": Send()}
-
-_SETTLE = "Look among your sent mail or ask a recipient, then say so: brody actions settle ID --done, or --not-done."
 
 
 def letter_of(job: Job) -> Letter:
