@@ -197,6 +197,27 @@ async def test_what_nobody_can_tell_waits_for_the_persons_word(
     assert len(server.delivered) == 1
 
 
+async def test_on_postgresql_it_is_the_same(world: World, server: SmtpServer, home: Path, database_url: str) -> None:
+    """Sent, held, remembered, settled: each in the other database."""
+    person = Person(world, home, [word(server.port)])
+    async with person.brody(database_url=database_url) as brody:
+        await brody.run("inbox-scan")
+        assert (await sent(brody, mail("mail.send", ADA))).state is ActionState.DONE
+    async with person.silent().brody(database_url=database_url) as brody:
+        lost = (await brody.execute(mail("mail.send", "drop@work.example"))).action_id
+        await approve(brody, lost)
+        await brody.follow(lost)
+        await became(brody, lost, ActionState.UNKNOWN)
+        await brody.actions.settle(lost, True)
+        await brody.follow(lost)
+        assert (await brody.actions.show(lost)).state is ActionState.DONE
+    async with person.silent().brody(database_url=database_url, recall_seconds=3600) as brody:
+        held = await approved(brody, mail("mail.send", ADA, subject="Held"))
+        await brody.drain()
+        assert (await brody.actions.show(held)).not_before is not None
+    assert len(server.delivered) == 2
+
+
 # -- by which account ---------------------------------------------------------------------------------------
 
 
