@@ -10,7 +10,7 @@ from email.policy import default
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents.coordinator.account_effects.composition import (
@@ -40,6 +40,7 @@ def read(letter: Letter, **more: Any) -> EmailMessage:
     return message_from_bytes(data, policy=default)
 
 
+@settings(deadline=None)
 @given(subject=TEXT, text=TEXT, name=TEXT)
 def test_no_value_becomes_another_header(subject: str, text: str, name: str) -> None:
     """Whatever a subject, a text and a name are made of."""
@@ -55,6 +56,7 @@ def test_no_value_becomes_another_header(subject: str, text: str, name: str) -> 
     assert parse_mail(message.as_bytes()).message_id == "a@home.example"
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("a@b.c <>,;:\"'()\\\r\n\t[]ü\x00"), max_size=30))
 def test_an_entry_is_one_address_or_refused(text: str) -> None:
     """What the message shows as its recipient is what it is sent to."""

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brody_agents.errors import InvalidArguments, SourceNotFound
@@ -48,6 +48,7 @@ async def test_a_text_that_looks_like_an_id_is_none(tmp_path: Path) -> None:
     assert await chat.find("team", "2") is None
 
 
+@settings(deadline=None)
 @given(channel=st.text(min_size=1, max_size=60))
 def test_no_channel_leads_out_of_the_folder(channel: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     chat = ChatFolder(str(tmp_path_factory.getbasetemp()))
