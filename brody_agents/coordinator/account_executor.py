@@ -96,7 +96,7 @@ class AccountExecutor(Executor):
         except Exception as error:  # an account may raise anything; nothing was done yet
             return await self._leave(action, action.moved(ActionState.FAILED, _said(error)))
         if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
-            return await self._leave(action, replace(action, not_before=until))
+            return await self._leave(action, replace(action, not_before=until, held_until=until))
         async with self._ledger.write() as tx:
             begun = await attempts.begin(tx, self._ledger.vault, action, intent | {"account": job.provider.account})
         if begun is not None:

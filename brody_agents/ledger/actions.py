@@ -51,6 +51,8 @@ class ActionRecord:
     """What was read of the account before the effect was tried; whoever reconciles needs it."""
     not_before: datetime | None = None
     """Nothing is tried before this time."""
+    held_until: datetime | None = None
+    """Until when a message can be recalled before it leaves; the same for good once an executor has seen it."""
     settled: bool | None = None
     """What the person said of an effect whose outcome nobody else knows: it took place, or it did not."""
     fence: int = 0

@@ -56,7 +56,8 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
     """Move an action on from the state ``was`` if it still has this state and fence; say whether it had."""
     mine = (_A.id == now.id, _A.state == was, _A.fence == now.fence)
-    changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, not_before=now.not_before))
+    values = {"state": now.state, "not_before": now.not_before, "held_until": now.held_until}
+    changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount == 1:
         await actions.move(tx, vault, [now])
     return changed.rowcount == 1

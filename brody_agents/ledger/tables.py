@@ -326,6 +326,7 @@ class Action(Row, table=True):
     result: SealedBytes | None = sealed_column()
     intent: SealedBytes | None = sealed_column()
     not_before: datetime | None = time_column()
+    held_until: datetime | None = time_column()
     settled: bool | None = None
     fence: int = 0
     redo_of: str | None = None

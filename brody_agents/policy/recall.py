@@ -14,8 +14,9 @@ HELD = frozenset({"mail.send", "mail.reply", "mail.forward", "chat.post"})
 def leaves_at(action: ActionRecord, seconds: float) -> datetime | None:
     """Return from when on an approved message leaves; ``None`` for what is not held, or was tried before.
 
-    The time is counted from the approval, and is in the ledger as soon as an executor has seen the action.
+    The time is counted from the approval (or from a pause that came first), and is in the ledger as soon as an executor
+    could have sent it.
     """
     if action.kind not in HELD or action.state is not ActionState.APPROVED or action.fence:
         return None
-    return action.not_before or action.updated_at + timedelta(seconds=seconds)
+    return action.held_until or action.updated_at + timedelta(seconds=seconds)

@@ -295,6 +295,22 @@ async def test_a_message_that_is_withdrawn_while_it_is_held_never_leaves(person:
     assert [message["Subject"] for message in server.delivered] == ["Another"]
 
 
+async def test_a_message_that_had_to_wait_before_is_held_all_the_same(person: Person, server: SmtpServer) -> None:
+    """A pause for another reason, such as an account that is locked, does not count as its hold."""
+    async with person.brody(recall_seconds=3600) as brody:
+        proposed = await brody.execute(mail("mail.send", ADA))
+        waiting = await brody.actions.show(proposed.action_id)
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        put_off = replace(waiting.moved(ActionState.APPROVED, "It was locked."), not_before=past)
+        async with brody.ledger.write() as tx:
+            assert await attempts.leave(tx, brody.ledger.vault, ActionState.AWAITING_APPROVAL, put_off)
+        await brody.drain()
+        held = await brody.actions.show(proposed.action_id)
+    assert held.held_until is not None
+    assert held.held_until > datetime.now(UTC) + timedelta(minutes=59)
+    assert server.delivered == []
+
+
 async def test_what_cannot_be_sent_is_told_before_the_hold(person: Person) -> None:
     async with person.brody(recall_seconds=3600) as brody:
         action = await sent(brody, mail("mail.send", "not an address"))

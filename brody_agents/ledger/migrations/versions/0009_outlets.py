@@ -1,4 +1,4 @@
-"""Remember accounts that are only written to; give actions the person's word on what became of them."""
+"""Remember accounts that are only written to; give actions a hold and the person's word on what became of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a table and a column."""
+    """Add a table and two columns."""
     op.create_table(
         "outlets",
         sa.Column("account", sa.String(), nullable=False),
@@ -21,4 +21,5 @@ def upgrade() -> None:
         sa.Column("word", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("account", "user_id"),
     )
+    op.add_column("actions", sa.Column("held_until", sa.DateTime(timezone=True), nullable=True))
     op.add_column("actions", sa.Column("settled", sa.Boolean(), nullable=True))
