@@ -34,6 +34,7 @@ class MailCompose(Arguments):
     account: str = ""
     to: list[str]
     cc: list[str] = []
+    bcc: list[str] = []
     subject: str
     text: str
     email_id: str | None = None
@@ -48,7 +49,9 @@ class MailReply(Arguments):
     email_id: Identifier
     thread_id: str | None = None
     to: list[str] = []
+    """Without anybody: whoever wrote the mail."""
     cc: list[str] = []
+    bcc: list[str] = []
     subject: str = ""
     text: str
 

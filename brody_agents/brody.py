@@ -124,8 +124,8 @@ class Brody:
 
     @property
     def actions(self) -> Actions:
-        """Return the actions of the ledger, and a way to undo them."""
-        return Actions(self.ledger, self.registry, self._see_through)
+        """Return the actions of the ledger, and ways to undo them and to say what became of them."""
+        return Actions(self.ledger, self.registry, self._see_through, self._decided)
 
     async def _see_through(self, action_id: str) -> None:
         """Have carried out what was asked for, by this process or by the one that works on the home."""
@@ -199,6 +199,10 @@ class Brody:
     async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
         """Propose an action in a user's name and return what became of it, as far as it goes without a person."""
         return await (await self._work()).execute(action, user_id)
+
+    async def follow(self, action_id: str) -> None:
+        """Wait until an approved action, held or not, was tried or withdrawn, or one that was settled is closed."""
+        await (await self._work()).follow(action_id)
 
     async def replay(self, letter_id: str) -> Letter:
         """Put a dead letter back in the backlog; an item of an account is read again by the next run.

@@ -58,6 +58,7 @@ def run(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     user: Annotated[str, typer.Option(help="For whom.")] = "me",
     tz: Annotated[str, typer.Option(help="Time zone, such as Europe/Berlin; the system's by default.")] = "",
     now: Annotated[str, typer.Option(help="The time to reason with, ISO 8601; now by default.")] = "",
@@ -67,7 +68,7 @@ def run(
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts |= {"send": send or [], "chat": chat or []}
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -95,12 +96,13 @@ def doctor(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts |= {"send": send or [], "chat": chat or []}
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 
@@ -144,6 +146,17 @@ def actions_undo(action_id: str, home: Home = DEFAULT_HOME, json: Json = False) 
 def runs_undo(run_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Undo what a run has done, the last first, as far as it goes; exit code 1 if something is left."""
     _call(lambda _: _control().undo_run(home, run_id, json=json))
+
+
+@actions_app.command("settle")
+def actions_settle(
+    action_id: str,
+    done: Annotated[bool, typer.Option("--done/--not-done", help="Whether it took place.")],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Say what became of an action whose outcome is unknown, and close it."""
+    _call(lambda front: front.settle_action(home, action_id, done, json=json))
 
 
 @approvals_app.command("list")

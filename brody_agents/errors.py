@@ -93,6 +93,13 @@ class UnderWay(Retryable):
     remedy = "Try again when it has ended: brody actions show"
 
 
+class NotUnclear(Terminal):
+    """Only of an action whose outcome is unknown can a person say what became of it, and only once."""
+
+    code = "not_unclear"
+    remedy = "See: brody actions show"
+
+
 class HomeBusy(Retryable):
     """Another process works on the same home."""
 

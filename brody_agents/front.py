@@ -9,10 +9,10 @@ import json as json_module
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from brody_agents.brody import Brody
 from brody_agents.errors import ConfigurationError, HomeBusy
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.budgets import Budget, Unit, Usage, amount_of
+from brody_agents.policy.recall import leaves_at
+from brody_agents.proactive.accounts import zone_named
 from brody_agents.proactive.playbooks.brief import Brief
 from brody_agents.proactive.playbooks.rendering import show_brief
 from brody_agents.registry import Registry
@@ -61,6 +63,7 @@ async def run_playbook(
         with _progress() as report:
             brief = await brody.run(playbook, progress=report, **options)
         _print_brief(brief, json=json)  # before Brody notes that it was delivered
+        await _tell_held(brody, options["user_id"])
 
 
 def _print_brief(brief: Brief, *, json: bool) -> None:
@@ -205,6 +208,17 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     _print_table(("", ""), rows)
 
 
+async def settle_action(home: Path, action_id: str, done: bool, *, json: bool) -> None:
+    """Close an unknown action by the person's word, and print how it stands."""
+    async with _following(home) as brody:
+        action = await brody.actions.settle(action_id, done)
+        with suppress(HomeBusy, TimeoutError):
+            async with asyncio.timeout(FOLLOW_UP):
+                await brody.follow(action.id)
+        action = await brody.actions.show(action.id)
+    _print_json(asdict(action)) if json else _out.print(_stands(action), markup=False)
+
+
 async def list_approvals(home: Path, user: str | None, everything: bool, *, json: bool) -> None:
     """Print cards."""
     async with Brody(home=home, agents=[]) as brody:
@@ -238,22 +252,64 @@ def _stands(action: ActionRecord) -> str:
     if action.state in (ActionState.FAILED, ActionState.UNKNOWN):
         word = "has failed" if action.state is ActionState.FAILED else "is unknown"
         return f"{action.kind} {word}: {action.reason}"
-    return f"{action.kind} is {action.state}." + (f" {action.reason}" if action.put_off else "")
+    if action.state is ActionState.APPROVED and action.fence:
+        return f"{action.kind} waits to be tried again: {action.reason}"
+    refused = (action.result or {}).get("refused") or {}
+    missed = "".join(f" {person} did not get it: {answer}" for person, answer in refused.items())
+    waits = f" {action.reason}" if action.put_off else ""
+    return f"{action.kind} is {action.state}.{missed}{waits}"
+
+
+def _leaves(action: ActionRecord, at: datetime) -> str:
+    when = at.astimezone(zone_named(settings_from_environment().timezone))
+    return f"{action.kind} leaves at {when:%H:%M:%S}; brody actions undo {action.id[:8]} recalls it."
+
+
+async def _tell_held(brody: Brody, user_id: str) -> None:
+    """Say what was approved and waits for its time, and would not leave without a process that works."""
+    for action in await brody.actions.list(user_id, state=ActionState.APPROVED):
+        if at := leaves_at(action, brody.settings.recall_seconds):
+            said = f"brody: {_leaves(action, at)} It is sent by whatever runs on this home then."
+            print(said, file=sys.stderr)
+
+
+@asynccontextmanager
+async def _following(home: Path) -> AsyncIterator[Brody]:
+    """Open a home without waiting for another process that works on it."""
+    settings = settings_from_environment().model_copy(update={"lock_timeout": 0.0})
+    async with Brody(home=home, settings=settings) as brody:
+        yield brody
+
+
+async def _followed(brody: Brody, action_id: str, *, json: bool = True) -> ActionRecord:
+    """Have done what follows for an action, unless another process works on the home: then that one does it.
+
+    A message that is held is told of, and waited for.
+    """
+    with suppress(HomeBusy, TimeoutError):
+        async with asyncio.timeout(FOLLOW_UP):
+            await brody.drain()
+    action = await brody.actions.show(action_id)
+    at = leaves_at(action, brody.settings.recall_seconds)
+    if at is None:
+        return action
+    if not json:
+        _out.print(_leaves(action, at), markup=False)
+    with suppress(HomeBusy, TimeoutError):
+        async with asyncio.timeout(max((at - datetime.now(UTC)).total_seconds(), 0) + FOLLOW_UP):
+            await brody.follow(action_id)
+    return await brody.actions.show(action_id)
 
 
 async def decide_approval(
     home: Path, approval_id: str, answer: Any, arguments: str, text: str, digest: str, *, json: bool
 ) -> None:
     """Answer a card and have done what follows, unless another process works on the home: then that one does it."""
-    settings = settings_from_environment().model_copy(update={"lock_timeout": 0.0})
-    async with Brody(home=home, settings=settings) as brody:
+    async with _following(home) as brody:
         decision = await brody.approvals.decide(
             approval_id, answer, arguments=_arguments(arguments), text=text, digest=digest or None
         )
-        with suppress(HomeBusy, TimeoutError):
-            async with asyncio.timeout(FOLLOW_UP):
-                await brody.drain()
-        action = await brody.actions.show(decision.card.action_id)
+        action = await _followed(brody, decision.card.action_id, json=json)
     instead = decision.instead
     if json:
         told = {"approval": asdict(decision.card), "action": asdict(action), "repeated": decision.repeated}

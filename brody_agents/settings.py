@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """Days that a proposal waits for the person's answer before it expires."""
     rates: Annotated[dict[str, RateText], NoDecode, BeforeValidator(_from_json)] = Field(default_factory=dict)
     """How often accounts may be called, as JSON: ``{"gmail": "250/60"}`` is 250 times in 60 seconds for each."""
+    recall_seconds: float = Field(default=30.0, ge=0, le=86400)
+    """Seconds that a message is held after it was approved, so that it can be recalled before it leaves."""
     handler_timeout: float = Field(default=300.0, gt=0)
     """Seconds that a handler may take, unless it says otherwise."""
     output_limit: int = Field(default=1_000, gt=0)

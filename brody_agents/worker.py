@@ -107,7 +107,9 @@ class Worker:
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
         publish = self._coordinator.outbox.publish
         self._outside = AccountExecutor(
-            self._ledger, self._registry, self._book, publish, self._accounts, resources=resources
+            *(self._ledger, self._registry, self._book, publish, self._accounts),
+            resources=resources,
+            recall=self._settings.recall_seconds,
         )
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
@@ -193,6 +195,16 @@ class Worker:
 
         self.wake_executors()
         await self._until(self._settled(is_through))
+
+    async def follow(self, action_id: str) -> None:
+        """Wait until an action is neither approved nor under way, nor waits to be closed by the person's word."""
+
+        async def is_over() -> bool:
+            action = await Actions(self._ledger).show(action_id)
+            closing = action.state is ActionState.UNKNOWN and action.settled is not None
+            return not closing and action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
+
+        await self._until(self._settled(is_over))
 
     # -- runs -----------------------------------------------------------------------------------------
 

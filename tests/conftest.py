@@ -33,8 +33,8 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings() -> Settings:
-    """Return settings for tests: no process pool, UTC."""
-    return Settings(cpu_workers=0, timezone="UTC", lock_timeout=20)
+    """Return settings for tests: no process pool, UTC, nothing held back."""
+    return Settings(cpu_workers=0, timezone="UTC", lock_timeout=20, recall_seconds=0)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from brody_agents.action import CATALOGUE, ActionState
 from brody_agents.communication.bus.base import partition_of
-from brody_agents.coordinator import pauses
+from brody_agents.coordinator import outlets, pauses
 from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.account_lanes import AccountLanes
@@ -48,7 +48,9 @@ from brody_agents.ledger.group_commit import GroupCommit
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.postgres import LedgerUnavailable
+from brody_agents.ledger.settling import settled
 from brody_agents.observability import logger
+from brody_agents.policy.recall import leaves_at
 from brody_agents.registry import Registry
 
 log = logger(__name__)
@@ -86,6 +88,7 @@ class AccountExecutor(Executor):
         *,
         resources: ResourceManager | None = None,
         partitions: frozenset[int] | None = None,
+        recall: float = 0.0,
     ) -> None:
         super().__init__(ledger, registry, runs, publish)
         self._accounts = accounts
@@ -95,6 +98,7 @@ class AccountExecutor(Executor):
         self._spending = Spending(self._resources)
         self._group = GroupCommit(ledger)
         self._lanes = AccountLanes(PLACES, self.wake)
+        self._recall = recall
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._at: dict[str, int] = {}
         """The actions that this process is at, from before their intent until their call has ended, with partitions."""
@@ -228,6 +232,9 @@ class AccountExecutor(Executor):
         except Exception as error:  # an account may raise anything; nothing was done yet
             await self._put_off(action, error)
             return None
+        if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
+            await self._leave(action, replace(action, not_before=until, held_until=until))
+            return None
         try:
             admission = await self._resources.admit(job.provider.account, patience=PATIENCE)
         except Denied as denied:
@@ -308,6 +315,9 @@ class AccountExecutor(Executor):
             return None
         if self._late.pop(action.id, None) is not None and late is not None:
             late.exception()  # seen; what counts is what the account says
+        if action.settled is not None:
+            await self._leave(action, settled(action))
+            return None
         try:
             job = await self._job(action)
             async with self._resources.calling(job.provider.account, patience=PATIENCE), asyncio.timeout(self._limit):
@@ -323,7 +333,8 @@ class AccountExecutor(Executor):
         elif isinstance(finding, NotDone):
             await self._leave(action, _once_more(action, "It did not happen."))
         else:
-            await self._leave(action, _waiting(action, f"{finding.why} You decide.", _again(action)))
+            say = f"Then say so: brody actions settle {action.id[:8]} --done, or --not-done."
+            await self._leave(action, _waiting(action, f"{finding.why} {say}", _again(action)))
         return None
 
     # -- writing ---------------------------------------------------------------------------------------
@@ -368,12 +379,16 @@ class AccountExecutor(Executor):
         """Find the account and the item; the intent, once written, says where the item lay."""
         effect, intent = step_of(action), action.intent or {}
         arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
+        if effect.domain in outlets.DOMAINS:
+            return await outlets.job_of(self._ledger, self._accounts, action, arguments, effect.domain)
         account, key, version = intent.get("account"), intent.get("key", ""), intent.get("version")
         if not action.undoing and (not intent or action.state is ActionState.APPROVED):
             account, key, version = await self._place(action, arguments, effect.domain)
         provider = await self._accounts.provider(self._ledger, action.user_id, effect.domain, account or "")
         known = (action.undo or {}) if action.undoing else intent
-        return Job(action, arguments, provider, key, version, known, self._ledger)
+        job = Job(action, arguments, provider, key, version, intent=known, ledger=self._ledger)
+        drafting = action.kind == "mail.draft" and not action.undoing
+        return await outlets.with_author(self._ledger, self._accounts, job) if drafting else job
 
     async def _account_of(self, action: ActionRecord) -> str:
         """Return the account that an action works on; an empty word where there is none, which its attempt will say."""
@@ -381,6 +396,8 @@ class AccountExecutor(Executor):
             return action.account or ""
         try:
             arguments = CATALOGUE[action.kind].model.model_validate(action.arguments)
+            if EFFECTS[action.kind].domain in outlets.DOMAINS:
+                return str((await self._job(action)).provider.account)
             named: str = getattr(arguments, "account", "")
             return named or (await self._place(action, arguments, EFFECTS[action.kind].domain))[0]
         except Exception:  # whatever is wrong with it, its attempt says so

@@ -34,8 +34,10 @@ SeeThrough = Callable[[str], Awaitable[None]]
 class Actions(ledger_actions.Actions):
     """The actions of a ledger, which can be undone; ``brody.actions``."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, see_through: SeeThrough) -> None:
-        super().__init__(ledger)
+    def __init__(
+        self, ledger: Ledger, registry: Registry, see_through: SeeThrough, settled: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(ledger, settled)
         self._registry, self._see_through = registry, see_through
 
     async def undo(self, action_id: str) -> ActionRecord:

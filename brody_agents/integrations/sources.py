@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "files": {"dir": f"{_HERE}.files.local:Folder"},
     "contacts": {"vcf": f"{_HERE}.contacts.local:Vcf"},
     "tasks": {},
+    "chat": {"chat": f"{_HERE}.chat.local:ChatFolder"},
     "send": {"smtp": f"{_HERE}.mail.smtp:Smtp", "smtps": f"{_HERE}.mail.smtp:Smtps"},
 }
 """Our providers by domain and word."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.action import OPEN_STATES, ActionState, Claim
 from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import stable_id
-from brody_agents.errors import NotFound
+from brody_agents.errors import NotFound, NotUnclear
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import in_parts, insert_new, table, whole_id
 from brody_agents.ledger.tables import Action, ActionClaim, Verdict
@@ -54,6 +54,10 @@ class ActionRecord:
     """What was read of the account before the effect was tried; whoever reconciles needs it."""
     not_before: datetime | None = None
     """Nothing is tried before this time."""
+    held_until: datetime | None = None
+    """Until when a message can be recalled before it leaves; the same for good once an executor has seen it."""
+    settled: bool | None = None
+    """What the person said of an effect whose outcome nobody else knows: it took place, or it did not."""
     fence: int = 0
     tries: int = 0
     """How often it was put off since its last attempt; the pauses grow with it."""
@@ -300,8 +304,25 @@ Verdicts = list[VerdictRecord]
 class Actions:
     """The actions of a ledger; ``brody.actions``."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, settled: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._ledger, self._after = ledger, settled
+
+    async def settle(self, action_id: str, done: bool) -> ActionRecord:
+        """Say whether an action took place whose outcome is ``unknown``, and return it; a worker closes it.
+
+        Done: it is ``done``. Not done: it is ``failed``, and may be wanted again as ``redo_of`` it. Raises
+        ``NotFound``, and ``NotUnclear`` for an action that is not unknown, or of which the opposite was said.
+        """
+        from brody_agents.ledger.settling import settle
+
+        action = await self.show(action_id)
+        async with self._ledger.write() as tx:
+            unclear = await settle(tx, action.id, done)
+        if not unclear:
+            raise NotUnclear(f"Action {action.id} is {(await self.show(action.id)).state}.")
+        if self._after is not None:
+            await self._after()
+        return await self.show(action.id)
 
     async def list(
         self, user_id: str | None = None, *, state: str | None = None, run_id: str | None = None, limit: int = 200

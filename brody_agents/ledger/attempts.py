@@ -83,7 +83,7 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
     """Move an action on from the state ``was`` if it still has this state and fence; say whether it had."""
     mine = _still(now, was)
-    when = {"not_before": now.not_before, "tries": now.tries}
+    when = {"not_before": now.not_before, "tries": now.tries, "held_until": now.held_until}
     changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, **when))
     if changed.rowcount == 1:
         await actions.move(tx, vault, [now])

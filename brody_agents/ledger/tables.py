@@ -328,6 +328,8 @@ class Action(Row, table=True):
     result: SealedBytes | None = sealed_column()
     intent: SealedBytes | None = sealed_column()
     not_before: datetime | None = time_column()
+    held_until: datetime | None = time_column()
+    settled: bool | None = None
     fence: int = 0
     tries: int | None = None
     partition: int | None = None
@@ -454,6 +456,17 @@ class Cursor(Row, table=True):
     domain: str
     cursor: str = ""
     updated_at: datetime = time_column(nullable=False)
+
+
+class Outlet(Row, table=True):
+    """An account that is only written to, with the word that opens it: where mail leaves, where chat is posted."""
+
+    __tablename__ = "outlets"
+
+    account: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    domain: str
+    word: str
 
 
 class Note(Row, table=True):

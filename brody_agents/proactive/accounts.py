@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from brody_agents.errors import BrodyError, ConfigurationError
 from brody_agents.integrations.base import Provider
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import table
-from brody_agents.ledger.tables import Cursor
+from brody_agents.ledger.statements import table, upsert
+from brody_agents.ledger.tables import Cursor, Outlet
 
 Source = str | Provider[Any]
 AccountsLike = Mapping[str, Source | Sequence[Source]]
-DOMAINS = ("contacts", "calendar", "files", "mail", "tasks", "send")
-WRITTEN_ONLY = frozenset({"send"})
+_O = table(Outlet).c
+DOMAINS = ("contacts", "calendar", "files", "mail", "tasks", "send", "chat")
+WRITTEN_ONLY = frozenset({"send", "chat"})
 """What is never read: it comes in addition to the accounts that were given or remembered."""
 
 
@@ -87,6 +89,7 @@ class Accounts:
             error = opened.problems[0].error
             del self._opened[key]  # it may be there the next time
             raise error
+        await _remember(ledger, user_id, self._given)
         return opened
 
     async def provider(self, ledger: Ledger, user_id: str, domain: str, account: str) -> Provider[Any]:
@@ -108,6 +111,20 @@ class Accounts:
 
             self._written[domain, account] = open_source(domain, account)
         return self._written[domain, account]
+
+    async def outlets(self, ledger: Ledger, user_id: str, domain: str) -> Sequence[Any]:
+        """Return the accounts of a domain that is only written to: those given, else those of the user's last runs."""
+        if self._given.get(domain):
+            self._opened.setdefault("", _opened(self._given))
+            return self._opened[""].of(domain)
+        from brody_agents.integrations.sources import open_source
+
+        found = []
+        for account, word in await _words(ledger, user_id, domain):
+            if (domain, account) not in self._written:
+                self._written[domain, account] = open_source(domain, word)
+            found.append(self._written[domain, account])
+        return found
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -143,6 +160,29 @@ async def _remembered(ledger: Ledger, user_id: str) -> dict[str, list[Source]]:
         for domain, account in rows:
             found.setdefault(domain, []).append(account)
     return found
+
+
+async def _remember(ledger: Ledger, user_id: str, given: Mapping[str, Sequence[Source]]) -> None:
+    """Write down where a user's mail leaves and chat is posted: what is approved later has to find it."""
+    from brody_agents.integrations.sources import open_source
+
+    rows = []
+    for domain in sorted(WRITTEN_ONLY):
+        for word in (source for source in given.get(domain, []) if isinstance(source, str)):
+            with suppress(BrodyError):  # one that cannot be opened is a problem of the run
+                account = open_source(domain, word).account
+                rows.append({"account": account, "user_id": user_id, "domain": domain, "word": word})
+    if rows:
+        async with ledger.write() as tx:
+            domains = {row["domain"] for row in rows}
+            await tx.execute(delete(table(Outlet)).where(_O.user_id == user_id, _O.domain.in_(domains)))
+            await tx.execute(upsert(tx, Outlet), rows)
+
+
+async def _words(ledger: Ledger, user_id: str, domain: str) -> list[tuple[str, str]]:
+    query = select(_O.account, _O.word).where(_O.user_id == user_id, _O.domain == domain).order_by(_O.account)
+    async with ledger.read() as tx:
+        return [(account, word) for account, word in await tx.execute(query)]
 
 
 def zone_named(name: str) -> ZoneInfo:

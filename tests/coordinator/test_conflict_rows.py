@@ -9,7 +9,8 @@ import pytest
 
 from brody_agents.action import ActionState
 from brody_agents.coordinator.conflicts.files import held_back
-from brody_agents.ledger.tables import Run
+from brody_agents.ledger import actions
+from brody_agents.ledger.tables import Email, Run
 from tests.coordinator.court import NINE, Court, propose
 
 HOUR = timedelta(hours=1)
@@ -206,6 +207,39 @@ async def test_a_thread_that_the_person_writes_in_needs_no_draft(court: Court, f
     (dropped,) = await court.settle(draft)
     assert (dropped.state, dropped.reason) == (DROPPED, said)
     assert (await court.verdict(draft)).rule == rule
+
+
+async def _written(court: Court, *, since_edited: bool = False) -> None:
+    """Have the executor write a draft of an answer to m1, and have it read as any mail of the thread."""
+    first = propose("mail.draft", DRAFT, cause="first")
+    await court.settle(first)
+    async with court.ledger.write() as tx:
+        done = first.moved(ActionState.DONE, "", result={"folder": "Drafts", "key": "Drafts/1"})
+        await actions.move(tx, court.ledger.vault, [done])
+    await court._insert(Run, _run("after", NINE + 2 * HOUR))
+    await court.mail("written", at=NINE + HOUR, flags=["draft"], run="after")
+    values = {"message_id": f"{first.key[:40]}@home.example", "external_id": "Drafts/2" if since_edited else "Drafts/1"}
+    await court.change(Email, "written", **values)
+
+
+async def test_a_draft_that_the_executor_wrote_is_not_taken_for_the_persons(court: Court) -> None:
+    """A newer mail of the thread may be answered although the answer to the older one still lies there."""
+    await court.mail("m1")
+    await _written(court)
+    await court.mail("m2", at=NINE + HOUR / 2)
+    (waits,) = await court.settle(propose("mail.draft", DRAFT | {"email_id": "m2"}, cause="2"))
+    assert waits.state is WAITS
+    await moved(court, "written")
+    assert (await court.actions.show(waits.id)).state is WAITS
+
+
+async def test_a_draft_that_the_person_took_over_is_the_persons(court: Court) -> None:
+    """Whoever edits it in a mail program leaves another message there, perhaps with the same Message-ID."""
+    await court.mail("m1")
+    await _written(court, since_edited=True)
+    draft = propose("mail.draft", DRAFT | {"email_id": "m2"}, cause="2")
+    (dropped,) = await court.settle(draft)
+    assert (dropped.state, (await court.verdict(draft)).rule) == (DROPPED, "own_draft")
 
 
 async def test_what_was_sent_before_the_mail_is_no_answer_to_it(court: Court) -> None:

@@ -4,15 +4,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtplib import SMTP
 
+from brody_agents import ActionState, Brody
+from brody_agents.coordinator.account_executor import AccountExecutor
+from brody_agents.integrations.mail.outbox import Outbox
 from brody_agents.integrations.mail.smtp import Smtp
-from tests.integration.conftest import StartSmtp
+from brody_agents.ledger import attempts
+from tests.coordinator.accounts_kit import ENDED, World, approve
+from tests.coordinator.kit import until
+from tests.integration.conftest import SmtpServer, StartSmtp
+from tests.integration.sending_kit import Person, sent
+from tests.integration.sending_kit import mail as a_mail
+from tests.integration.sending_kit import word as sender_word
 from tests.integration.test_smtp import ADA, ID, ME, filed, mail
 
 pytestmark = [pytest.mark.integration, pytest.mark.crash]
@@ -111,3 +127,144 @@ async def test_a_sender_killed_while_it_waits_for_the_answer(
     assert ended(process) == -signal.SIGKILL
     assert await Smtp(word).find_sent(ID) is (True if same_place else None)
     assert server.ids() == [ID]
+
+
+# -- the whole way: an approved action, the executor, the server ------------------------------------------------
+
+SUBJECTS = ["One", "Two", "Three"]
+TOLD = "brody actions settle"
+
+
+def _work(home: Path, folder: Path, word: str, recipient: str, point: str, subjects: list[str]) -> None:
+    """Be a worker that sends approved mails, and is killed at the second one's ``point``."""
+    if point:
+        _arm(*point.split())
+    asyncio.run(_send(Person(World.at(folder), home, [word]), recipient, subjects))
+
+
+async def _send(person: Person, recipient: str, subjects: list[str]) -> None:
+    async with person.brody() as brody:
+        for subject in subjects:
+            proposed = await brody.execute(a_mail("mail.send", recipient, subject=subject))
+            if proposed.state is ActionState.AWAITING_APPROVAL:
+                await approve(brody, proposed.action_id)
+        await until(lambda: _all_told(brody, len(subjects)), "each has ended, or waits for a person")
+
+
+async def _all_told(brody: Brody, number: int) -> bool:
+    found = await brody.actions.list()
+    return len(found) == number and all(a.state in ENDED or TOLD in a.reason for a in found)
+
+
+def _arm(when: str, owner: str, name: str) -> None:
+    """Have this process kill itself the second time that it comes to a place."""
+    places: Any = (SMTP, Outbox, Smtp, AccountExecutor, attempts)
+    place = next(place for place in places if place.__name__.endswith(owner))
+    original, visits = getattr(place, name), count(1)
+
+    async def deadly(*arguments: Any, **named: Any) -> Any:
+        second = next(visits) == 2
+        if second and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if second and when == "within":
+            await _half_of_it(*arguments)
+        result = await original(*arguments, **named)
+        if second and when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(place, name, deadly)
+
+
+async def _half_of_it(server: SMTP, message: bytes) -> None:
+    """Send half of a message and die."""
+    await server.execute_command(b"DATA")
+    assert server.transport is not None
+    server.transport.write(message[: len(message) // 2])  # type: ignore[attr-defined]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _process(*arguments: object) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["brody_agents.front", "aiosmtplib", "tests.integration.sending_kit"])
+    process = context.Process(target=_work, args=arguments)
+    process.start()
+    return process
+
+
+def _end(process: BaseProcess) -> int | None:
+    process.join(60)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError("It did not end.")
+    return process.exitcode
+
+
+async def _settled_by_a_person(person: Person, server: SmtpServer, recipient: str) -> int:
+    """Have a person look who got what, say so, and want again what did not leave; return how many were asked about."""
+    async with person.brody() as brody:
+        unclear = await brody.actions.list(state="unknown")
+        for action in unclear:
+            subject = action.arguments["subject"]
+            left = subject in [m["Subject"] for m in server.delivered]
+            await brody.actions.settle(action.id, left)
+            await brody.follow(action.id)
+            assert (await brody.actions.show(action.id)).state is (ActionState.DONE if left else ActionState.FAILED)
+            if not left:
+                again = a_mail("mail.send", recipient, subject=subject).model_copy(update={"redo_of": action.id})
+                await sent(brody, again)
+    return len(unclear)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("point", "asked"),
+    [
+        ("before attempts begin", 0),
+        ("before Executor _tried", 0),
+        ("before Smtp send", 0),
+        ("before Outbox begin", 0),
+        ("after Outbox begin", 1),
+        ("before SMTP data", 1),
+        ("within SMTP data", 1),
+        ("after SMTP data", 0),
+        ("before Outbox left", 0),
+        ("after Outbox left", 0),
+        ("after Outbox file", 0),
+        ("after Smtp send", 0),
+        ("after attempts leave", 0),
+        ("after Executor _leave", 0),
+    ],
+)
+async def test_each_approved_mail_arrives_once_although_its_sender_is_killed(
+    point: str, asked: int, smtp_server: StartSmtp, tmp_path: Path
+) -> None:
+    """The next process asks the account; a person is asked only where the message may be on its way, and nothing is."""
+    world = World.at(tmp_path / "world")
+    await world.fill()
+    server = smtp_server(maildir=world.mail.root)
+    word, home = sender_word(server.port, world.mail.root), tmp_path / "home"
+    assert _end(_process(home, tmp_path / "world", word, ADA, point, SUBJECTS)) == -signal.SIGKILL
+    assert _end(_process(home, tmp_path / "world", word, ADA, "", SUBJECTS)) == 0
+    assert await _settled_by_a_person(Person(world, home, [word]), server, ADA) == asked
+    assert sorted(m["Subject"] for m in server.delivered if m["Subject"] in SUBJECTS) == sorted(SUBJECTS)
+
+
+@pytest.mark.timeout(120)
+async def test_a_mail_that_the_server_took_before_its_sender_was_killed_is_found(
+    smtp_server: StartSmtp, tmp_path: Path
+) -> None:
+    """The server has delivered, has not answered yet, and the one who waits for the answer dies."""
+    world = World.at(tmp_path / "world")
+    server = smtp_server(maildir=world.mail.root)
+    word, home, slow = sender_word(server.port, world.mail.root), tmp_path / "home", "slow@work.example"
+    process = _process(home, tmp_path / "world", word, slow, "", SUBJECTS[:1])
+    await asyncio.to_thread(server.wait)
+    process.kill()
+    assert _end(process) == -signal.SIGKILL
+    async with Person(world, home, [word]).brody() as brody:
+        await brody.drain()
+        await until(lambda: brody.actions.list(state="done"), "the one that was under way is found")
+        (first,) = await brody.actions.list(state="done")
+    assert server.ids().count((first.result or {})["message_id"]) == 1

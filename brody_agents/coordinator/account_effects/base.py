@@ -29,6 +29,10 @@ class Job:
     provider: Any
     key: str = ""
     version: str | None = None
+    original: bytes = b""
+    """The mail that a message answers or passes on."""
+    author: str = ""
+    """Whom a draft is from, where that is known."""
     intent: dict[str, Any] = field(default_factory=dict)
     ledger: Ledger | None = None
     """For what an account does not know: which event an id names, whose addresses."""
@@ -69,8 +73,8 @@ class Step(Protocol):
     async def apply(self, job: Job) -> dict[str, Any]:
         """Carry it out and return the result.
 
-        A terminal error or ``Stale`` means that the account refused and nothing was done; whatever else is raised
-        leaves the outcome unknown.
+        A terminal error or ``Stale`` means that the account refused and nothing was done, ``NotSent`` that nothing was
+        done and that it is tried again later; whatever else is raised leaves the outcome unknown.
         """
 
     async def reconcile(self, job: Job) -> Finding:
@@ -113,6 +117,9 @@ class AccountSource(Protocol):
 
     async def provider(self, ledger: Ledger, user_id: str, domain: str, account: str) -> Provider[Any]:
         """Return an account by its key, or raise ``ConfigurationError``."""
+
+    async def outlets(self, ledger: Ledger, user_id: str, domain: str) -> Sequence[Any]:
+        """Return the accounts that are only written to, of ``send`` or ``chat``: those given, else those remembered."""
 
 
 def digest(data: bytes) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 from typing import Any
 
 from brody_agents.action import CATALOGUE
+from brody_agents.coordinator.account_effects import composition
 from brody_agents.coordinator.account_effects.base import (
     Done,
     Effect,
@@ -20,10 +18,9 @@ from brody_agents.coordinator.account_effects.base import (
     Unclear,
     digest,
 )
-from brody_agents.errors import LabelNotSupported, NotFound, NoTransport, ProviderError, Stale
+from brody_agents.errors import LabelNotSupported, NotFound, ProviderError, Stale
 
 DRAFTS, ARCHIVE = "Drafts", "Archive"
-_POLICY = SMTP.clone(cte_type="7bit")
 
 
 class _MailStep:
@@ -36,7 +33,7 @@ class Undraft(_MailStep):
     async def plan(self, job: Job) -> dict[str, Any]:
         """Demand that it lies where it was put, as it was written."""
         mail = await _still(job, _result(job)["key"], "The draft is not there any more: it was moved, sent or deleted.")
-        if _lines(mail.data) != _lines(_before(job)["message"].encode("ascii")):
+        if _lines(mail.data) != _lines(_before(job)["message"].encode("latin-1")):
             raise Stale("The draft was edited since.", "Delete it by hand if you do not want it.")
         return {"key": mail.key, "version": mail.version}
 
@@ -58,12 +55,24 @@ class Draft(_MailStep):
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Write the message."""
-        message_id = message_id_of(job.action.key)
-        return {"message_id": message_id, "message": composed(job, message_id, await _thread(job)).decode("ascii")}
+        a = job.arguments
+        letter = composition.Letter(
+            message_id=composition.message_id_of(job.action.key, job.author),
+            author=job.author,
+            to=a.to,
+            cc=a.cc,
+            bcc=a.bcc,
+            subject=a.subject,
+            text=a.text,
+            date=job.action.created_at,
+            thread=await _thread(job),
+        )
+        message = composition.written(letter, show_bcc=True)
+        return {"message_id": letter.message_id, "message": message.decode("latin-1")}
 
     async def apply(self, job: Job) -> dict[str, Any]:
         """Store it."""
-        data = job.intent["message"].encode("ascii")
+        data = job.intent["message"].encode("latin-1")
         key = await job.provider.append(data, DRAFTS, frozenset({"draft", "seen"}))
         return {"folder": DRAFTS, "key": key, "message_id": job.intent["message_id"]}
 
@@ -73,24 +82,6 @@ class Draft(_MailStep):
         if found is None:
             return NotDone()
         return Done({"folder": found.folder, "key": found.key, "message_id": job.intent["message_id"]})
-
-
-class Send(_MailStep):
-    """``mail.send``, ``mail.reply`` and ``mail.forward``, which need an account with an outgoing transport."""
-
-    inverse: Step | str = CATALOGUE["mail.send"].inverse
-
-    async def plan(self, job: Job) -> dict[str, Any]:
-        """Refuse: no local account can send."""
-        raise NoTransport(f"{job.provider.account} cannot send mail.")
-
-    async def apply(self, job: Job) -> dict[str, Any]:
-        """Refuse."""
-        raise NoTransport(f"{job.provider.account} cannot send mail.")
-
-    async def reconcile(self, job: Job) -> Finding:
-        """Never say that a mail did not leave: nobody has looked."""
-        return Unclear("Look among the sent mails whether it left.")
 
 
 class Label(_MailStep):
@@ -204,34 +195,11 @@ class Delete(_MailStep):
 
 EFFECTS: Mapping[str, Effect] = {
     "mail.draft": Draft(),
-    "mail.send": Send(),
-    "mail.reply": Send(),
-    "mail.forward": Send(),
     "mail.label": Label(on=True),
     "mail.unlabel": Label(on=False),
     "mail.archive": Archive(),
     "mail.delete": Delete(),
 }
-
-
-def message_id_of(key: str) -> str:
-    """Return the Message-ID, without brackets, of the message that the action with an idempotency key makes."""
-    return f"{key[:40]}@brody.invalid"
-
-
-def composed(job: Job, message_id: str, thread: dict[str, str]) -> bytes:
-    """Return the message of an action as RFC 5322 bytes, the same each time; all ASCII."""
-    a, message = job.arguments, EmailMessage(policy=_POLICY)
-    for name, people in (("To", a.to), ("Cc", a.cc)):
-        if people:
-            message[name] = ", ".join(people)
-    message["Subject"] = " ".join(a.subject.split())
-    message["Date"] = format_datetime(job.action.created_at)
-    message["Message-ID"] = f"<{message_id}>"
-    for name, value in thread.items():
-        message[name] = value
-    message.set_content(a.text)
-    return message.as_bytes()
 
 
 async def _thread(job: Job) -> dict[str, str]:
@@ -240,10 +208,7 @@ async def _thread(job: Job) -> dict[str, str]:
         return {}
     from brody_agents.integrations.mail.parsing import parse_mail
 
-    parent = parse_mail((await job.provider.fetch(job.key)).data)
-    earlier = parent.references or ((parent.in_reply_to,) if parent.in_reply_to else ())
-    chain = [f"<{i}>" for i in (*earlier, parent.message_id) if i]
-    return {"In-Reply-To": f"<{parent.message_id}>", "References": " ".join(dict.fromkeys(chain))}
+    return composition.thread_of(parse_mail((await job.provider.fetch(job.key)).data))
 
 
 def _before(job: Job) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import CATALOGUE, ActionState, idempotency_key
 from brody_agents.action import action_id as id_of
+from brody_agents.coordinator.conflicts.own_drafts import written_by_us
 from brody_agents.coordinator.conflicts.ruling import WAITING, is_persons
 from brody_agents.coordinator.conflicts.threads import ANSWERED, NEWER, WRITES
 from brody_agents.ledger import actions
@@ -39,6 +40,8 @@ async def overtaken_drafts(
         return []
     answered = {str(d.arguments.get("email_id")) for d in drafts}
     came = await _mails(tx, user_id, _E.id.in_(mail_ids), _E.thread_id.in_(threads))
+    ours = await written_by_us(tx, vault, came)
+    came = [m for m in came if (m.user_id, m.id) not in ours]
     times = {m.id: m.timestamp for m in await _mails(tx, user_id, _E.id.in_(answered))}
     found = []
     for draft in drafts:
@@ -78,8 +81,8 @@ async def _waiting(tx: AsyncConnection, vault: Vault, user_id: str) -> Sequence[
 
 
 async def _mails(tx: AsyncConnection, user_id: str, *conditions: Any) -> list[Any]:
-    columns = (_E.id, _E.thread_id, _E.timestamp, _E.head, table(Run).c.started_at)
-    query = select(*columns).outerjoin(table(Run), table(Run).c.id == _E.run_id)
+    columns = (_E.user_id, _E.id, _E.thread_id, _E.timestamp, _E.head, _E.message_id, _E.external_id)
+    query = select(*columns, table(Run).c.started_at).outerjoin(table(Run), table(Run).c.id == _E.run_id)
     return list(await tx.execute(query.where(_E.user_id == user_id, _E.removed.is_(False), *conditions)))
 
 

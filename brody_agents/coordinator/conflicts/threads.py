@@ -26,7 +26,7 @@ def own_words(action: ActionRecord, scene: Scene) -> Ruling | None:
         if is_persons(other):
             return _give_way(action, other.id, "own_words", "You write in this thread yourself.")
     for mail in scene.world.thread(action):
-        if "draft" in mail.flags:
+        if "draft" in mail.flags and not mail.ours:
             return _give_way(action, mail.id, "own_draft", "You have a draft of your own in this thread.")
     answer = _written_since(action, scene)
     return _give_way(action, answer.id, "answered_since", ANSWERED) if answer else None

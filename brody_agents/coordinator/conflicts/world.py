@@ -16,6 +16,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
+from brody_agents.coordinator.conflicts.own_drafts import written_by_us
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.integrations.calendar.expansion import StoredEvent, expand_all
 from brody_agents.ledger.actions import ActionRecord
@@ -38,6 +39,8 @@ class Mail:
     thread_id: str
     received_at: datetime
     flags: frozenset[str]
+    ours: bool = False
+    """Whether it is a draft as the executor wrote it."""
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ async def world_around(tx: AsyncConnection, vault: Vault, proposals: Sequence[Ac
     """Read what the proposals are about."""
     world = World()
     await _read_busy(tx, vault, proposals, zone_of, world)
-    await _read_mails(tx, proposals, world)
+    await _read_mails(tx, vault, proposals, world)
     await _read_versions(tx, proposals, world)
     await _read_due(tx, proposals, world)
     return world
@@ -127,7 +130,7 @@ async def busy_between(
 # -- mails, versions, due dates ------------------------------------------------------------------------
 
 
-async def _read_mails(tx: AsyncConnection, proposals: Sequence[ActionRecord], world: World) -> None:
+async def _read_mails(tx: AsyncConnection, vault: Vault, proposals: Sequence[ActionRecord], world: World) -> None:
     mails = [p for p in proposals if p.kind.startswith("mail.")]
     ids = {str(i) for p in mails if (i := p.arguments.get("email_id"))}
     threads = {str(i) for p in mails if (i := p.arguments.get("thread_id"))}
@@ -135,22 +138,25 @@ async def _read_mails(tx: AsyncConnection, proposals: Sequence[ActionRecord], wo
     if not ids and not threads:
         return
     users = {p.user_id for p in mails}
-    for user_id, mail in await _mails(tx, users, e.id.in_(ids)):
+    for user_id, mail in await _mails(tx, vault, users, e.id.in_(ids)):
         world.mails[user_id, mail.id] = mail
         threads |= {mail.thread_id} - {""}
-    for user_id, mail in await _mails(tx, users, e.thread_id.in_(threads)):
+    for user_id, mail in await _mails(tx, vault, users, e.thread_id.in_(threads)):
         world.threads[user_id, mail.thread_id].append(mail)
         world.mails[user_id, mail.id] = mail
 
 
-async def _mails(tx: AsyncConnection, users: set[str], condition: Any) -> list[tuple[str, Mail]]:
+async def _mails(tx: AsyncConnection, vault: Vault, users: set[str], condition: Any) -> list[tuple[str, Mail]]:
     e = table(Email).c
-    columns = (e.user_id, e.id, e.thread_id, e.timestamp, e.head)
+    columns = (e.user_id, e.id, e.thread_id, e.timestamp, e.head, e.message_id, e.external_id)
     query = select(*columns).where(e.user_id.in_(users), e.removed.is_(False), condition).order_by(e.timestamp, e.id)
-    return [
-        (row.user_id, Mail(row.id, row.thread_id, row.timestamp, frozenset((row.head or {}).get("flags", ()))))
-        for row in await tx.execute(query)
-    ]
+    rows = list(await tx.execute(query))
+    ours = await written_by_us(tx, vault, rows)
+    return [(row.user_id, _mail(row, (row.user_id, row.id) in ours)) for row in rows]
+
+
+def _mail(row: Any, ours: bool) -> Mail:
+    return Mail(row.id, row.thread_id, row.timestamp, frozenset((row.head or {}).get("flags", ())), ours)
 
 
 ITEMS: dict[str, tuple[type[SQLModel], str]] = {

@@ -116,6 +116,10 @@ class Outgoing(Protocol):
     def account(self) -> str:
         """Return the account's stable key, such as ``smtp://me@mail.example:587``; no secret is in it."""
 
+    @property
+    def author(self) -> str:
+        """Return whom its mail is from: ``name@domain`` or ``Name <name@domain>``."""
+
     async def send(self, data: bytes, sender: str, recipients: Sequence[str]) -> Sent:
         """Send a message (RFC 5322) whose ``Message-ID`` the caller chose, the same one whenever it tries again.
 

@@ -43,6 +43,11 @@ class Outbox:
         self.maildir = maildir
         self._folder = maildir.root / FOLDER
 
+    @property
+    def account(self) -> str:
+        """Return the account of the sent mail."""
+        return self.maildir.account
+
     async def begin(self, message_id: str, data: bytes) -> None:
         """Note that a message is about to leave; raise ``OutcomeUnknown`` if it may have left before.
 
@@ -66,7 +71,7 @@ class Outbox:
         await self._locked(os.replace, self._file(message_id, "sending"), self._file(message_id, "sent"))
         await asyncio.to_thread(sync_folder, self._folder)
 
-    async def file(self, message_id: str) -> None:
+    async def file(self, message_id: str, data: bytes = b"") -> None:
         """Put the copy among the sent mail, unless the server did so itself; do it once."""
         path = self._file(message_id, "sent")
         if data := await asyncio.to_thread(path.read_bytes):

@@ -17,7 +17,8 @@ Some recipients may be refused while others are accepted: the message goes to th
 
 **Where it is found again.** With ``sent=maildir:DIR`` :mod:`.outbox` notes it before DATA, so that ``find_sent`` tells
 the truth after any crash but one between DATA and the server's answer; then it is looked for in the Maildir, where some
-servers file or deliver it. Without ``sent=`` nothing can be told.
+servers file or deliver it. With ``sent=imaps:`` it is looked for in that folder (:mod:`.imap_sent`). Without ``sent=``
+nothing can be told.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from brody_agents.errors import BrodyError, ConfigurationError, NotFound, NotSen
 from brody_agents.integrations import remote
 from brody_agents.integrations.mail.base import Sent
 from brody_agents.integrations.mail.envelope import Envelope, envelope_of
+from brody_agents.integrations.mail.imap_sent import PORTS as IMAP_PORTS
+from brody_agents.integrations.mail.imap_sent import ImapSent
 from brody_agents.integrations.mail.outbox import Outbox
 from brody_agents.observability import logger
 
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 log = logger(__name__)
 
 PORTS = {"smtp": 587, "smtps": 465}
-OPTIONS = ("sent", "timeout", "tls")
+OPTIONS = ("from", "sent", "timeout", "tls")
 TIMEOUT = 60.0
 """Seconds for each step; the answer to a message may take ten times as long (RFC 5321, 4.5.3.2.6: ten minutes)."""
 
@@ -54,8 +57,9 @@ class Smtp:
     def __init__(self, rest: str) -> None:
         """Take what follows ``smtp:``, as in ``//me@mail.example:587?sent=maildir:~/Maildir``; opens no connection.
 
-        ``sent`` is the Maildir of the sent mail, ``timeout`` the seconds for each step, ``tls=required`` asks for
-        STARTTLS on the loopback interface too, where it is not used otherwise.
+        ``from`` is whom mail is from, where that is not the user at the host; ``sent`` is the Maildir of the sent mail,
+        ``timeout`` the seconds for each step, ``tls=required`` asks for STARTTLS on the loopback interface too, where
+        it is not used otherwise.
         """
         self._place = remote.place_of(f"{self.scheme}:{rest}", PORTS, OPTIONS)
         if self._place.path.strip("/"):
@@ -63,12 +67,24 @@ class Smtp:
         self._timeout = _seconds(self._place.options.get("timeout"))
         wanted = _asked(self._place.options.get("tls")) or not self._place.loopback
         self._starttls = wanted and self.scheme == "smtp"
-        self._outbox = _outbox(self._place.options.get("sent"))
+        self._outbox = _outbox(self._place.options.get("sent"), self._timeout)
 
     @property
     def account(self) -> str:
         """Return the URL without options, such as ``smtp://me@mail.example:587``."""
         return self._place.key.rstrip("/")
+
+    @property
+    def author(self) -> str:
+        """Return ``from=``, else the user if that is an address, else the user at the host."""
+        user, host = self._place.user, self._place.host
+        if given := self._place.options.get("from"):
+            return given
+        if "@" in user:
+            return user
+        if not user or self._place.loopback:
+            raise ConfigurationError(f"{self.account} does not say whom mail is from.", "Add from=ADDRESS to it.")
+        return f"{user}@{host}"
 
     async def send(self, data: bytes, sender: str, recipients: Sequence[str]) -> Sent:
         """Send a message; see ``Outgoing.send`` and the table above."""
@@ -80,7 +96,7 @@ class Smtp:
             if self._outbox:
                 await self._outbox.begin(envelope.message_id, data)
             answer = await self._hand_over(server, envelope)
-        filed = await self._note(envelope.message_id)
+        filed = await self._note(envelope.message_id, data)
         accepted = tuple(person for person in envelope.recipients if person not in refused)
         return Sent(envelope.message_id, accepted, refused, answer, filed)
 
@@ -104,7 +120,9 @@ class Smtp:
             who = f"signed in as {self._place.user}" if self._place.user else "nobody signed in"
             largest = _limit(server)
         size = f", up to {largest / 1e6:.0f} MB" if largest else ""
-        sent = f"sent mail in {self._outbox.maildir.account}" if self._outbox else "no sent=: a lost answer asks you"
+        sent = f"sent mail in {self._outbox.account}" if self._outbox else "no sent=: a lost answer asks you"
+        with suppress(ConfigurationError):
+            who += f", mail is from {self.author}"
         return f"{self._place.netloc}, {secure}, {who}{size}, {sent}"
 
     async def close(self) -> None:
@@ -171,7 +189,7 @@ class Smtp:
         what = f"{self.account} gave no clear answer to {envelope.message_id}: {_words(error)}."
         return OutcomeUnknown(what, "Look among the sent mail, or ask a recipient, before it is sent again.")
 
-    async def _note(self, message_id: str) -> bool:
+    async def _note(self, message_id: str, data: bytes) -> bool:
         """Note that a message left. It did: nothing that fails from here on may say otherwise."""
         if self._outbox is None:
             return False
@@ -180,11 +198,11 @@ class Smtp:
         except (BrodyError, OSError) as error:
             log.warning("sent mail not noted", account=self.account, error=str(error))
             return False
-        return await self._filed(self._outbox, message_id)
+        return await self._filed(self._outbox, message_id, data)
 
-    async def _filed(self, outbox: Outbox, message_id: str) -> bool:
+    async def _filed(self, outbox: Outbox | ImapSent, message_id: str, data: bytes = b"") -> bool:
         try:
-            await outbox.file(message_id)
+            await outbox.file(message_id, data)
         except (BrodyError, OSError) as error:
             log.warning("sent mail not filed", account=self.account, error=str(error))
             return False
@@ -283,13 +301,15 @@ def _asked(tls: str | None) -> bool:
     return tls is not None
 
 
-def _outbox(word: str | None) -> Outbox | None:
+def _outbox(word: str | None, timeout: float) -> Outbox | ImapSent | None:
     from brody_agents.integrations.mail.maildir import Maildir
 
     if word is None:
         return None
     scheme, _, path = word.partition(":")
+    if scheme in IMAP_PORTS:
+        return ImapSent(word, timeout)
     if scheme != "maildir":
-        what = f"sent={word}: sent mail can be filed in a Maildir only."
-        raise ConfigurationError(what, "Write sent=maildir:DIR, or leave sent= out.")
+        what = f"sent={word}: sent mail can be filed in a Maildir or over IMAP."
+        raise ConfigurationError(what, "Write sent=maildir:DIR or sent=imaps://USER@HOST/FOLDER, or leave sent= out.")
     return Outbox(Maildir(path))
