@@ -17,6 +17,6 @@ def leaves_at(action: ActionRecord, seconds: float) -> datetime | None:
     The time is counted from the approval (or from a pause that came first), and is in the ledger as soon as an executor
     could have sent it.
     """
-    if action.kind not in HELD or action.state is not ActionState.APPROVED or action.fence:
+    if action.kind not in HELD or action.state is not ActionState.APPROVED or action.fence or action.undoing:
         return None
     return action.held_until or action.updated_at + timedelta(seconds=seconds)

@@ -94,6 +94,10 @@ class Source:
             raise ConfigurationError(f"There is no {account}.")
         return self.accounts[account]
 
+    async def outlets(self, ledger: Ledger, user_id: str, domain: str) -> Sequence[Any]:
+        """Return none: nothing leaves by these."""
+        return ()
+
 
 async def _published(stored: Sequence[Stored]) -> None:
     """Have nobody told."""
