@@ -44,13 +44,16 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         "fence": action.fence + 1,
         "intent": vault.seal(action.user_id, intent),
         "not_before": None,
+        "settled": None,
         "updated_at": datetime.now(UTC),
     }
     mine = (_A.id == action.id, _A.state == ActionState.APPROVED, _A.fence == action.fence)
     changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount != 1:
         return None
-    return replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent, not_before=None)
+    return replace(
+        action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent, not_before=None, settled=None
+    )
 
 
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
