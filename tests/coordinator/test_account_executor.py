@@ -21,6 +21,7 @@ from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.settling import settle
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
 from tests.coordinator.kit import until
@@ -317,3 +318,22 @@ async def test_only_one_of_two_can_begin_an_action(brody: Brody, world: World) -
         # Whoever is late with an older fence changes nothing.
         assert not await attempts.leave(tx, vault, ActionState.EXECUTING, approved.moved(ActionState.DONE, ""))
         assert await attempts.leave(tx, vault, ActionState.EXECUTING, first.moved(ActionState.FAILED, "No."))
+
+
+async def test_a_word_on_one_attempt_says_nothing_of_the_next(brody: Brody, world: World) -> None:
+    """An action that was settled may be tried again, as when it is undone; of that nobody has said anything yet."""
+    proposed = await brody.execute(AgentAction(kind="mail.delete", arguments={"email_id": "m"}, cause="test"))
+    waiting = await brody.actions.show(proposed.action_id)
+    approved, vault = waiting.moved(ActionState.APPROVED, "Approved."), brody.ledger.vault
+    async with brody.ledger.write() as tx:
+        assert await attempts.leave(tx, vault, ActionState.AWAITING_APPROVAL, approved)
+        begun = await attempts.begin(tx, vault, approved, {"n": 1})
+        assert begun is not None
+        unknown = begun.moved(ActionState.UNKNOWN, "Nobody knows.")
+        assert await attempts.leave(tx, vault, ActionState.EXECUTING, unknown)
+        assert await settle(tx, unknown.id, True)
+        again = unknown.moved(ActionState.APPROVED, "Again.")
+        assert await attempts.leave(tx, vault, ActionState.UNKNOWN, again)
+        second = await attempts.begin(tx, vault, again, {"n": 2})
+    assert second is not None
+    assert (second.settled, (await brody.actions.show(second.id)).settled) == (None, None)

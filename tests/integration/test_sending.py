@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -282,16 +281,18 @@ async def test_a_message_leaves_when_its_time_has_come(person: Person, server: S
 
 
 async def test_a_message_that_is_withdrawn_while_it_is_held_never_leaves(person: Person, server: SmtpServer) -> None:
-    async with person.brody(recall_seconds=1) as brody:
+    async with person.brody(recall_seconds=3600) as brody:
         action_id = await approved(brody, mail("mail.send", ADA))
         other = await approved(brody, mail("mail.send", ADA, subject="Another"))
         await brody.drain()
         held = await brody.actions.show(action_id)
+        gone = held.moved(ActionState.UNDONE, "You recalled it.", not_before=None)
+        due = replace(await brody.actions.show(other), not_before=None, held_until=datetime.now(UTC))
         async with brody.ledger.write() as tx:
-            gone = held.moved(ActionState.UNDONE, "You recalled it.")
-            assert await attempts.leave(tx, brody.ledger.vault, ActionState.APPROVED, gone)
+            for action in (gone, due):
+                assert await attempts.leave(tx, brody.ledger.vault, ActionState.APPROVED, action)
         await became(brody, other, ActionState.DONE)
-        await asyncio.wait_for(brody.follow(action_id), 10)
+        await brody.follow(action_id)
     assert [message["Subject"] for message in server.delivered] == ["Another"]
 
 
