@@ -12,6 +12,8 @@ from brody_agents.errors import BrodyError, ConfigurationError, LedgerError, Ret
 
 _WRITER = 0x62726F6479  # "brody"
 _PATIENCE_MS = 15_000
+_IDLE_MS = 10_000
+"""How long a process that was stopped in a write transaction may hold up all others."""
 _SETTINGS = {"synchronous_commit": "on", "lock_timeout": str(_PATIENCE_MS), "timezone": "UTC"}
 
 
@@ -55,9 +57,14 @@ def _place(url: str) -> URL:
 _LIKE = "Set it like postgresql://user:password@host/database, or unset it."
 
 
+_ONLY_WRITER = text(
+    f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true), pg_advisory_xact_lock(:writer)"
+)
+
+
 async def only_writer(tx: AsyncConnection) -> None:
     """Wait until no other transaction writes; the lock ends with the transaction."""
-    await tx.execute(text("SELECT pg_advisory_xact_lock(:writer)"), {"writer": _WRITER})
+    await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
 
 
 def explained(error: DBAPIError) -> BrodyError | None:

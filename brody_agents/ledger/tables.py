@@ -20,6 +20,8 @@ from brody_agents.ledger.resource_tables import ResourceLease as ResourceLease
 from brody_agents.ledger.rows import SEQUENCE, json_column, sealed_column, time_column
 from brody_agents.ledger.rows import Row as Row
 from brody_agents.ledger.types import Sealed, SealedBytes
+from brody_agents.ledger.worker_tables import LiveWorker as LiveWorker
+from brody_agents.ledger.worker_tables import PartitionLease as PartitionLease
 
 _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from brody_agents.communication.bus.base import BATCH, Bus, Entry
+from brody_agents.communication.bus.base import BATCH, Bus, Entry, Heard, SharedBus
 from brody_agents.communication.bus.memory import MemoryBus
 from brody_agents.errors import BusUnavailable
 from brody_agents.observability import logger
@@ -36,6 +36,20 @@ class FailoverBus:
         """Say that entries are done with."""
         await self._bus.acknowledge(entries)
 
+    def on_announcement(self, heard: Heard) -> None:
+        """Have announcements of other workers heard, if the bus is one that carries them."""
+        if isinstance(self._bus, SharedBus):
+            self._bus.on_announcement = heard
+
+    async def hold(self, fences: Mapping[int, int]) -> None:
+        """Read these partitions only; the in-memory bus has nobody else's entries."""
+        await self._try(lambda bus: bus.hold(fences) if isinstance(bus, SharedBus) else _nothing())
+
+    async def announce(self, partitions: Collection[int] = ()) -> None:
+        """Tell all workers that there is something new, if they share a bus."""
+        if isinstance(self._bus, SharedBus):
+            await self._bus.announce(partitions)
+
     async def get_shared(self, user_id: str, key: str) -> bytes | None:
         """Return a live copy."""
         return await self._bus.get_shared(user_id, key)
@@ -61,3 +75,7 @@ class FailoverBus:
                 self._failed, self._bus = self._bus, MemoryBus()
                 self.on_failover()
             return await call(self._bus)
+
+
+async def _nothing() -> None:
+    return None

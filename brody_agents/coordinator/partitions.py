@@ -1,0 +1,173 @@
+"""Partitions among workers: a fair division, and the keeper that holds one worker's share of it by leases.
+
+Every worker computes the same division from the same rows, so that nobody has to lead. A worker that has too much
+gives up first, after its turn; who has too little takes only what is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+from brody_agents.communication.bus.base import PARTITIONS
+from brody_agents.errors import Retryable
+from brody_agents.ledger import partitions
+from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.partitions import Standing
+from brody_agents.observability import logger
+
+log = logger(__name__)
+ALL = frozenset(range(PARTITIONS))
+BEAT = 2.0
+"""Seconds between the heartbeats; three are missed before a lease is over."""
+
+Fences = dict[int, int]
+"""Partitions that are held, each with its fencing number."""
+Apply = Callable[[Fences], Coroutine[Any, Any, None]]
+"""Work on these partitions from now on and on no others; return when that is so."""
+
+
+def divided(workers: Mapping[str, frozenset[int]], holders: Mapping[int, str]) -> dict[int, str]:
+    """Return who is to hold each partition that anybody may hold, given who holds it now.
+
+    Shares are as even as the restrictions allow; nothing moves that need not. What comes out is its own division.
+    """
+    quotas = _quotas(workers, holders)
+    left = Counter(quotas)
+    kept: dict[int, str] = {}
+    for partition, holder in sorted(holders.items()):
+        if partition in workers.get(holder, ()) and left[holder] > 0:
+            kept[partition] = holder
+            left[holder] -= 1
+    for partition in _scarcest(workers):
+        if partition not in kept:
+            able = sorted(w for w in workers if partition in workers[w])
+            kept[partition] = max(able, key=lambda w: left[w])
+            left[kept[partition]] -= 1
+    return kept
+
+
+def _quotas(workers: Mapping[str, frozenset[int]], holders: Mapping[int, str]) -> dict[str, int]:
+    """Return how many partitions each worker is to hold: who holds more now is first to get one more."""
+    now = Counter(holders.values())
+    order = sorted(workers, key=lambda w: (-now[w], w))
+    quotas = dict.fromkeys(order, 0)
+    for partition in _scarcest(workers):
+        able = [w for w in order if partition in workers[w]]
+        quotas[min(able, key=lambda w: quotas[w])] += 1
+    return quotas
+
+
+def _scarcest(workers: Mapping[str, frozenset[int]]) -> list[int]:
+    """Return the partitions that somebody may hold, those first that the fewest may."""
+    able = Counter(p for allowed in workers.values() for p in allowed)
+    return sorted(able, key=lambda p: (able[p], p))
+
+
+class PartitionKeeper:
+    """Hold this worker's share of the partitions: beat, take what is free, give up what is too much.
+
+    ``apply`` has the worker work on what is held, ``busy`` says where it is in the middle of something that only it
+    can end, ``announce`` tells the others to look.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        worker: str,
+        allowed: frozenset[int],
+        apply: Apply,
+        busy: Callable[[], Collection[int]],
+        announce: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._ledger, self.worker, self._allowed = ledger, worker, allowed
+        self._apply, self._busy, self._announce = apply, busy, announce
+        self.fences: Fences = {}
+        self._applying: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._closing = self._over = False
+
+    async def start(self) -> None:
+        """Take a first share and tell the others that there is one more."""
+        await self._round()
+        if self._applying:
+            await self._applying
+        await self._announce()
+
+    async def run(self) -> None:
+        """Keep the share until ``stop``; a database that is away is asked again."""
+        while not self._over:
+            self._wanted.clear()
+            try:
+                await self._round()
+            except Retryable as error:
+                log.warning("the leases could not be renewed", worker=self.worker, error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), BEAT)
+
+    def look(self) -> None:
+        """See now what others have changed."""
+        self._wanted.set()
+
+    def lost(self, gone: Collection[int]) -> None:
+        """Learn from a turn that somebody else has taken partitions over."""
+        log.warning("partitions were taken over", worker=self.worker, partitions=sorted(gone))
+        self.look()
+
+    def close(self) -> None:
+        """Take nothing more; what is held is kept until ``leave``."""
+        self._closing = True
+
+    async def leave(self) -> None:
+        """Hand everything over at once; nothing is worked on any more."""
+        if self._applying:
+            await asyncio.gather(self._applying, return_exceptions=True)
+        try:
+            async with self._ledger.beside() as tx:
+                await partitions.leave(tx, self.worker)
+            await self._announce()
+        except Retryable as error:  # then the leases expire
+            log.warning("the leases could not be handed over", worker=self.worker, error=str(error))
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._over = True
+        self.look()
+
+    async def _round(self) -> None:
+        async with self._ledger.beside() as tx:
+            standing = await partitions.beat(tx, self.worker, self._allowed)
+            if self._closing or not self._followed():
+                return
+            mine = standing.of(self.worker)
+            known = {p: fence for p, fence in mine.items() if self.fences.get(p) == fence}
+            share = self._share(standing)
+            others = {p for p, (holder, _) in standing.leases.items() if holder != self.worker}
+            gained = await partitions.acquire(tx, self.worker, share - others - set(known))
+            surplus = {p: fence for p, fence in mine.items() if p not in {*self.fences, *share, *self._busy()}}
+            await partitions.release(tx, self.worker, surplus)
+        if surplus:
+            await self._announce()
+        self._hold({p: fence for p, fence in known.items() if p in share} | gained)
+
+    def _followed(self) -> bool:
+        """Say whether the worker has followed the last change; raise what kept it from that."""
+        if self._applying and not self._applying.done():
+            return False
+        if self._applying:
+            self._applying.result()
+        return True
+
+    def _share(self, standing: Standing) -> set[int]:
+        holders = {p: holder for p, (holder, _) in standing.leases.items()}
+        return {p for p, worker in divided(standing.workers, holders).items() if worker == self.worker}
+
+    def _hold(self, fences: Fences) -> None:
+        """Have the worker follow; what it lets go of is released when it has."""
+        if fences != self.fences:
+            self.fences = fences
+            self._applying = asyncio.create_task(self._apply(dict(fences)), name="partitions")
+            self._applying.add_done_callback(lambda _: self.look())
