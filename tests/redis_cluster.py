@@ -27,6 +27,8 @@ def cluster(folder: Path) -> Iterator[str]:
         nodes = [f"127.0.0.1:{port}" for port in ports]
         create = ["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=60)
+        while not all(_told(port, "cluster", "info").startswith("cluster_state:ok") for port in ports):
+            pass
         yield f"redis+cluster://{nodes[0]}"
 
 
@@ -38,12 +40,16 @@ def _node(folder: Path, port: int) -> Iterator[None]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        while subprocess.run(["redis-cli", "-p", str(port), "ping"], check=False, capture_output=True).returncode:
+        while _told(port, "ping") != "PONG\n":
             assert process.poll() is None, (folder / "log").read_text()
         yield
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def _told(port: int, *command: str) -> str:
+    return subprocess.run(["redis-cli", "-p", str(port), *command], check=False, capture_output=True, text=True).stdout
 
 
 def _free_ports() -> list[int]:
