@@ -33,38 +33,30 @@ Apply = Callable[[Fences], Coroutine[Any, Any, None]]
 def divided(workers: Mapping[str, frozenset[int]], holders: Mapping[int, str]) -> dict[int, str]:
     """Return who is to hold each partition that anybody may hold, given who holds it now.
 
-    Shares are as even as the restrictions allow; nothing moves that need not. What comes out is its own division.
+    What is free goes to whoever has least; then one after the other moves from who has more to who has at least two
+    less, so that nothing moves that need not, and what comes out is its own division.
     """
-    quotas = _quotas(workers, holders)
-    left = Counter(quotas)
-    kept: dict[int, str] = {}
-    for partition, holder in sorted(holders.items()):
-        if partition in workers.get(holder, ()) and left[holder] > 0:
-            kept[partition] = holder
-            left[holder] -= 1
-    for partition in _scarcest(workers):
-        if partition not in kept:
-            able = sorted(w for w in workers if partition in workers[w])
-            kept[partition] = max(able, key=lambda w: left[w])
-            left[kept[partition]] -= 1
-    return kept
+    division = {p: holder for p, holder in holders.items() if p in workers.get(holder, ())}
+    load = Counter(division.values())
+    able = {p: sorted(w for w in workers if p in workers[w]) for p in frozenset[int]().union(*workers.values())}
+    for partition in sorted(able.keys() - division.keys(), key=lambda p: (len(able[p]), p)):
+        division[partition] = min(able[partition], key=lambda w: load[w])
+        load[division[partition]] += 1
+    while move := _best_move(able, division, load):
+        partition, worker = move
+        load[division[partition]] -= 1
+        load[worker] += 1
+        division[partition] = worker
+    return division
 
 
-def _quotas(workers: Mapping[str, frozenset[int]], holders: Mapping[int, str]) -> dict[str, int]:
-    """Return how many partitions each worker is to hold: who holds more now is first to get one more."""
-    now = Counter(holders.values())
-    order = sorted(workers, key=lambda w: (-now[w], w))
-    quotas = dict.fromkeys(order, 0)
-    for partition in _scarcest(workers):
-        able = [w for w in order if partition in workers[w]]
-        quotas[min(able, key=lambda w: quotas[w])] += 1
-    return quotas
-
-
-def _scarcest(workers: Mapping[str, frozenset[int]]) -> list[int]:
-    """Return the partitions that somebody may hold, those first that the fewest may."""
-    able = Counter(p for allowed in workers.values() for p in allowed)
-    return sorted(able, key=lambda p: (able[p], p))
+def _best_move(
+    able: Mapping[int, list[str]], division: Mapping[int, str], load: Counter[str]
+) -> tuple[int, str] | None:
+    """Return the partition and its new holder that make the shares most even; ``None`` when nothing does."""
+    moves = ((load[division[p]] - load[w], p, w) for p, workers in sorted(able.items()) for w in workers)
+    gain, partition, worker = max(moves, key=lambda move: move[0], default=(0, 0, ""))
+    return (partition, worker) if gain > 1 else None
 
 
 class PartitionKeeper:
