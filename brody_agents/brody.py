@@ -177,6 +177,10 @@ class Brody:
         """Wait until every message that is due is handled and every approved action carried out."""
         await (await self._work()).drain()
 
+    async def work(self, until: asyncio.Event) -> None:
+        """Work on whatever there is until an event is set; raise what ended the work before."""
+        await (await self._work()).until(until)
+
     async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
         """Propose an action in a user's name and return what became of it, as far as it goes without a person."""
         return await (await self._work()).execute(action, user_id)
@@ -222,7 +226,8 @@ class Brody:
             dry_run=dry_run,
             started_at=datetime.now(UTC),
         )
-        async with self._running.setdefault((user_id, name), asyncio.Lock()):
+        alone = self.ledger.only_one(f"{name} for {user_id}", self.settings.lock_timeout)
+        async with self._running.setdefault((user_id, name), asyncio.Lock()), alone:
             brief = await self._run(worker, book, wanted, at is None, progress)
         return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
 

@@ -10,10 +10,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from brody_agents.communication.bus.base import PARTITIONS
-from brody_agents.errors import Retryable
+from brody_agents.communication.bus.base import PARTITIONS, partition_of
+from brody_agents.errors import ConfigurationError, Retryable
 from brody_agents.ledger import partitions
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.partitions import Standing
@@ -28,6 +29,19 @@ Fences = dict[int, int]
 """Partitions that are held, each with its fencing number."""
 Apply = Callable[[Fences], Coroutine[Any, Any, None]]
 """Work on these partitions from now on and on no others; return when that is so."""
+
+
+def partitions_from(text: str) -> frozenset[int]:
+    """Return the partitions that a text such as ``0-31,40`` names, all for none; raise ``ConfigurationError``."""
+    try:
+        ranges = [tuple(map(int, part.split("-"))) for part in text.split(",") if part.strip()]
+        found = frozenset(p for first, *last in ranges for p in range(first, (last or [first])[0] + 1))
+    except ValueError:
+        found = frozenset({-1})
+    if not found <= ALL or (text.strip() and not found):
+        what = f"{text!r} names no partitions of 0 to {PARTITIONS - 1}."
+        raise ConfigurationError(what, "Write them as in 0-31,40.")
+    return found or ALL
 
 
 def divided(workers: Mapping[str, frozenset[int]], holders: Mapping[int, str]) -> dict[int, str]:
@@ -57,6 +71,27 @@ def _best_move(
     moves = ((load[division[p]] - load[w], p, w) for p, workers in sorted(able.items()) for w in workers)
     gain, partition, worker = max(moves, key=lambda move: move[0], default=(0, 0, ""))
     return (partition, worker) if gain > 1 else None
+
+
+@dataclass(slots=True)
+class Share:
+    """The partitions that a worker works on: those with a fencing number, or all of them where it is alone."""
+
+    fences: Fences | None = None
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Return the partitions."""
+        return ALL if self.fences is None else frozenset(self.fences)
+
+    @property
+    def alone(self) -> bool:
+        """Say whether there are no other workers, so that no lease is needed."""
+        return self.fences is None
+
+    def has(self, user_id: str) -> bool:
+        """Say whether a user's messages are handed out here."""
+        return self.fences is None or partition_of(user_id) in self.fences
 
 
 class PartitionKeeper:

@@ -134,6 +134,26 @@ class Ledger:
             async with self._engine.begin() as tx:
                 yield tx
 
+    @asynccontextmanager
+    async def only_one(self, what: str, timeout: float) -> AsyncIterator[None]:
+        """Let one process at a time go on with something; raise ``LedgerBusy`` after ``timeout`` seconds.
+
+        Only the processes of a PostgreSQL need it: the home's lock does it for the others. The server frees it when
+        the process ends, however it ends.
+        """
+        if self._engine.dialect.name != "postgresql":
+            yield
+            return
+        with _translated():
+            async with self._engine.connect() as plain:
+                connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+                if not await postgres.only_one(connection, what, timeout):
+                    raise LedgerBusy(f"Another process is at it: {what}.")
+                try:
+                    yield
+                finally:
+                    await postgres.let_others(connection, what)
+
     async def ensure_users(self, user_ids: set[str]) -> None:
         """Create the users that are unknown, and take their sealing keys into use."""
         if all(map(self.vault.knows, user_ids)):
