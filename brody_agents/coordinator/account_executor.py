@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brody_agents.action import CATALOGUE, ActionState
+from brody_agents.communication.bus.base import partition_of
 from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import AccountSource, Done, Job, NotDone
 from brody_agents.coordinator.executor import Executor, Publish
+from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BrodyError, NoEffect, NotFound, OutcomeUnknown, Retryable, Stale
 from brody_agents.ledger import attempts
@@ -43,21 +45,38 @@ class AccountExecutor(Executor):
         publish: Publish,
         accounts: AccountSource,
         limit: float = LIMIT,
+        *,
+        share: Share | None = None,
     ) -> None:
-        super().__init__(ledger, registry, runs, publish)
+        super().__init__(ledger, registry, runs, publish, share)
         self._accounts = accounts
         self._limit = limit
+        self._partitions = self._at = frozenset[int]()
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
 
     async def run(self) -> None:
         """Take over what a dead process left, then carry out actions until ``stop``."""
-        await self.recover()
+        if self._share.alone:
+            await self.recover()
         await super().run()
 
-    async def recover(self) -> None:
-        """Make ``unknown`` what is ``executing`` although nobody is at it."""
+    async def hold(self, partitions: frozenset[int]) -> None:
+        """Take over the actions of partitions that another worker had."""
+        new, self._partitions = partitions - self._partitions, partitions
+        if new:
+            await self.recover(new)
+
+    def at_work(self) -> frozenset[int]:
+        """Return the partitions of the users for whom an effect is under way."""
+        return self._at
+
+    async def recover(self, partitions: frozenset[int] | None = None) -> None:
+        """Make ``unknown`` what is ``executing`` in these partitions although nobody is at it."""
+        users = None
         async with self._ledger.write() as tx:
-            await attempts.orphan(tx, KINDS)
+            if partitions is not None:
+                users = [u for u in await attempts.executing_for(tx, KINDS) if partition_of(u) in partitions]
+            await attempts.orphan(tx, KINDS, users)
 
     async def carry_out(self) -> int:
         """Try what is due, one after the other, and return how many there were."""
@@ -66,8 +85,11 @@ class AccountExecutor(Executor):
         for action in found:
             if self._stopping:
                 break
-            await self._one(action)
-        return len(found)
+            if self._share.has(action.user_id):
+                self._at = frozenset({partition_of(action.user_id)})
+                await self._one(action)
+                self._at = frozenset()
+        return sum(self._share.has(action.user_id) for action in found)
 
     # -- an action's way -------------------------------------------------------------------------------
 

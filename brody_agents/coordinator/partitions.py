@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from brody_agents.communication.bus.base import PARTITIONS, partition_of
+from brody_agents.communication.bus.base import PARTITIONS, Entry, partition_of
 from brody_agents.errors import ConfigurationError, Retryable
 from brody_agents.ledger import partitions
 from brody_agents.ledger.ledger import Ledger
@@ -73,11 +73,23 @@ def _best_move(
     return (partition, worker) if gain > 1 else None
 
 
+async def _nobody(partitions: Collection[int]) -> None:
+    return None
+
+
+def _ignored(partitions: Collection[int]) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Share:
     """The partitions that a worker works on: those with a fencing number, or all of them where it is alone."""
 
     fences: Fences | None = None
+    announce: Callable[[Collection[int]], Awaitable[None]] = _nobody
+    """Tell the other workers of partitions for which there is something new in the ledger."""
+    lost: Callable[[Collection[int]], None] = _ignored
+    """Learn that partitions were taken over by another worker."""
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -88,6 +100,15 @@ class Share:
     def alone(self) -> bool:
         """Say whether there are no other workers, so that no lease is needed."""
         return self.fences is None
+
+    @property
+    def among(self) -> frozenset[int] | None:
+        """Return the partitions to which a look at the ledger is to keep; ``None`` for all."""
+        return None if self.fences is None or len(self.fences) == PARTITIONS else frozenset(self.fences)
+
+    def published(self, entry: Entry) -> bool:
+        """Say whether this worker has published an entry since it holds the partition; alone, it reads everything."""
+        return self.fences is None or (entry.fence is not None and self.fences.get(entry.partition) == entry.fence)
 
     def has(self, user_id: str) -> bool:
         """Say whether a user's messages are handed out here."""

@@ -62,9 +62,16 @@ async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: Action
     return changed.rowcount == 1
 
 
-async def orphan(tx: AsyncConnection, kinds: Collection[str]) -> int:
-    """Make ``unknown`` what a dead process left ``executing``; to be called by the one worker of the ledger."""
+async def executing_for(tx: AsyncConnection, kinds: Collection[str]) -> list[str]:
+    """Return the users for whom something is ``executing``."""
     left = (_A.state == ActionState.EXECUTING, _A.kind.in_(sorted(kinds)))
+    return list((await tx.execute(select(_A.user_id).where(*left).distinct())).scalars())
+
+
+async def orphan(tx: AsyncConnection, kinds: Collection[str], users: Collection[str] | None = None) -> int:
+    """Make ``unknown`` what a dead process left ``executing``; to be called by the one worker of these users."""
+    left = [_A.state == ActionState.EXECUTING, _A.kind.in_(sorted(kinds))]
+    left += [] if users is None else [_A.user_id.in_(users)]
     changed = await tx.execute(update(table(Action)).where(*left).values(state=ActionState.UNKNOWN, not_before=None))
     return changed.rowcount
 

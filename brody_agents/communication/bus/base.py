@@ -28,6 +28,8 @@ class Entry:
     partition: int
     id: str
     data: bytes
+    fence: int | None = None
+    """The fencing number under which it was published; none by a worker that is alone, and by anybody else."""
 
 
 class Bus(Protocol):

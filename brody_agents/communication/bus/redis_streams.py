@@ -31,7 +31,7 @@ GROUP = "brody"
 POLL = 1.0
 """Seconds after which all partitions are looked at, for what no wake-up told of."""
 _CLUSTER = "redis+cluster"
-_FIELD = b"m"
+_FIELD, _FENCE = b"m", b"f"
 _ANNOUNCES = "!"
 """What an announcement on the wake-up channel begins with; without it, the streams have something new."""
 
@@ -70,6 +70,7 @@ class RedisStreamsBus:
         self._polled = 0.0
         self._groups: dict[int, str] = dict.fromkeys(range(PARTITIONS), GROUP)
         """The partitions that are read, and the consumer group of each: one a fencing number among many workers."""
+        self._fences: Mapping[int, int] = {}
         self._due: set[int] = set(self._groups)
         self._orphans: set[int] = set(self._groups)
         self._done: defaultdict[int, list[str]] = defaultdict(list)
@@ -85,7 +86,9 @@ class RedisStreamsBus:
         partitions = {partition for partition, _ in entries}
         pipeline = self._client.pipeline(transaction=False)
         for partition, data in entries:
-            pipeline.xadd(self._stream(partition), {_FIELD: data})
+            fence = self._fences.get(partition)
+            fields: dict[Any, Any] = {_FIELD: data} if fence is None else {_FIELD: data, _FENCE: fence}
+            pipeline.xadd(self._stream(partition), fields)
         words = ",".join(map(str, sorted(partitions)))
         pipeline.execute_command("PUBLISH", self._channel, words)  # a cluster's pipeline has no method for it
         await self._sent(pipeline.execute())
@@ -120,7 +123,7 @@ class RedisStreamsBus:
         """Read these partitions only, each in a group of its fencing number that begins at the stream's beginning."""
         groups = {partition: f"{GROUP}-{fence}" for partition, fence in fences.items()}
         new = {partition: group for partition, group in groups.items() if self._groups.get(partition) != group}
-        self._groups = groups
+        self._groups, self._fences = groups, dict(fences)
         self._due &= groups.keys()
         self._orphans = set()
         await self._prepare()
@@ -205,7 +208,7 @@ class RedisStreamsBus:
                 self._due.add(partition)
             if len(rows) < limit and partition in claimed:
                 self._orphans.discard(partition)
-            entries += [Entry(partition, _text(i), _data(fields)) for i, fields in rows if fields]
+            entries += [Entry(partition, _text(i), _data(fields), _fence(fields)) for i, fields in rows if fields]
         return entries
 
     # -- keys and connection -------------------------------------------------------------------------
@@ -303,6 +306,11 @@ def _fence_of(group: str) -> int:
 def _data(fields: dict[bytes, bytes]) -> bytes:
     """Return the message of an entry; of one that somebody else made in another form, all of it."""
     return fields[_FIELD] if _FIELD in fields else b" ".join(b"%b=%b" % field for field in fields.items())
+
+
+def _fence(fields: dict[bytes, bytes]) -> int | None:
+    fence = fields.get(_FENCE, b"")
+    return int(fence) if fence.isdigit() else None
 
 
 def _text(value: bytes | str) -> str:
