@@ -165,6 +165,10 @@ class Brody:
         """Start to work and return which bus is used, and where."""
         return await (await self._work()).ping()
 
+    async def worker_name(self) -> str:
+        """Start to work and return what this worker is called among those that share the ledger."""
+        return (await self._work()).name
+
     # -- what can be done ---------------------------------------------------------------------------
 
     async def send(self, message: AgentMessage) -> str:

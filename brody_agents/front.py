@@ -70,10 +70,10 @@ async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None
     settings = settings.model_copy(update={"partitions": partitions or settings.partitions})
     async with Brody(home=home, accounts=accounts, settings=settings) as brody:
         gc.freeze()
-        at = await brody.bus()
+        name = await brody.worker_name()
         stop = asyncio.Event()
         _stop_at_signals(stop)
-        _err.print(f"brody: {at['worker']} works on {brody.home}.", markup=False, soft_wrap=True)
+        _err.print(f"brody: {name} works on {brody.home}.", markup=False, soft_wrap=True)
         await brody.work(stop)
 
 

@@ -163,7 +163,7 @@ class Worker:
     async def ping(self) -> dict[str, Any]:
         """Use the bus once and return what it is."""
         await self.bus.set_shared("doctor", {"ping": (b"1", 1000)})
-        return self.bus.describe() | {"worker": self.name, "partitions": sorted(self.share.partitions)}
+        return self.bus.describe()
 
     # -- among other workers ---------------------------------------------------------------------------
 

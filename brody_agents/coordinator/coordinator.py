@@ -142,12 +142,15 @@ class Coordinator:
             return
         (fences, done), self._change = self._change, None
         before, self.share.fences = self.share.fences or {}, fences
-        await self._let_go({p for p, fence in before.items() if fences.get(p) != fence})
-        await self._bus.hold(fences)
-        if set(fences.items()) - set(before.items()):
-            await self.outbox.fill(sweep=True)
-        if not done.done():
-            done.set_result(None)
+        try:
+            await self._let_go({p for p, fence in before.items() if fences.get(p) != fence})
+            await self._bus.hold(fences)
+            if set(fences.items()) - set(before.items()):
+                await self.outbox.fill(sweep=True)
+        except BaseException:
+            done.cancel()  # whoever waits must not wait for ever
+            raise
+        done.set_result(None)
 
     async def _let_go(self, partitions: Collection[int]) -> None:
         """Give up what is under way in partitions; the ledger has it for whoever holds them next."""
