@@ -34,10 +34,10 @@ async def held(ledger: Ledger, fences: dict[int, int]) -> set[int]:
 
 async def dies(ledger: Ledger, worker: str) -> None:
     """Let as much time go by for a worker as makes it dead."""
-    past = {"past": datetime(2020, 1, 1, tzinfo=UTC), "worker": worker}
+    past: dict[str, object] = {"past": datetime(2020, 1, 1, tzinfo=UTC), "worker": worker}
     async with ledger.beside() as tx:
         if tx.dialect.name == "sqlite":
-            past["past"] = "2020-01-01 00:00:00.000000"  # type: ignore[assignment]
+            past["past"] = "2020-01-01 00:00:00.000000"
         await tx.execute(text("UPDATE workers SET expires_at = :past WHERE id = :worker"), past)
         await tx.execute(text("UPDATE partition_leases SET expires_at = :past WHERE holder = :worker"), past)
 
@@ -76,7 +76,8 @@ async def test_what_is_given_up_is_free_at_once_unless_it_was_lost_before(ledger
     async with ledger.beside() as tx:
         await partitions.leave(tx, "b")
     standing = await beat(ledger, "a")
-    assert (standing.workers.keys(), standing.leases) == ({"a"}, {2: ("a", 1)})
+    assert standing.workers.keys() == {"a"}
+    assert standing.leases == {2: ("a", 1)}
 
 
 async def test_a_worker_that_starts_again_takes_its_own_leases_over(ledger: Ledger) -> None:
