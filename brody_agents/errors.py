@@ -356,7 +356,8 @@ class Denied(Retryable):
 
     ``budget`` names which, ``left`` is how much of it there still is (in its unit; ``None`` where nothing is
     counted), ``frees_at`` when it frees by itself (``None``: never, or when somebody else is done), ``retry_after``
-    the seconds until a new try makes sense (``None``: only after somebody has acted).
+    the seconds until a new try makes sense (``None``: only after somebody has acted). ``never`` is set where more is
+    wanted than the whole budget is: waiting is in vain.
     """
 
     code = "denied"
@@ -370,8 +371,10 @@ class Denied(Retryable):
         left: int | None = None,
         frees_at: datetime | None = None,
         retry_after: float | None = None,
+        never: bool = False,
     ) -> None:
         super().__init__(what, remedy)
+        self.never = never
         self.budget = budget
         self.left = left
         self.frees_at = frees_at

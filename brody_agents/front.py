@@ -213,6 +213,7 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
         _print_json(asdict(action) | {"verdicts": [asdict(v) for v in verdicts]})
         return
     rows = [("id", action.id), ("kind", action.kind), ("state", action.state), ("because", action.reason)]
+    rows += [("waits until", f"{action.not_before:%Y-%m-%d %H:%M:%S} UTC")] if action.put_off else []
     rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
     rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
@@ -261,7 +262,7 @@ def _stands(action: ActionRecord) -> str:
     if action.state in (ActionState.FAILED, ActionState.UNKNOWN):
         word = "has failed" if action.state is ActionState.FAILED else "is unknown"
         return f"{action.kind} {word}: {action.reason}"
-    return f"{action.kind} is {action.state}."
+    return f"{action.kind} is {action.state}." + (f" {action.reason}" if action.put_off else "")
 
 
 async def decide_approval(

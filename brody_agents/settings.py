@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from brody_agents.errors import ConfigurationError
 
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
+RateText = Annotated[str, Field(pattern=r"^[0-9]+/[0-9]+(\.[0-9]+)?$")]
+
+
+def _from_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -32,6 +38,8 @@ class Settings(BaseSettings):
     """Seconds to wait for another process that works on the same home."""
     approval_days: float = Field(default=7.0, gt=0, le=3650)
     """Days that a proposal waits for the person's answer before it expires."""
+    rates: Annotated[dict[str, RateText], NoDecode, BeforeValidator(_from_json)] = Field(default_factory=dict)
+    """How often accounts may be called, as JSON: ``{"gmail": "250/60"}`` is 250 times in 60 seconds for each."""
     handler_timeout: float = Field(default=300.0, gt=0)
     """Seconds that a handler may take, unless it says otherwise."""
     output_limit: int = Field(default=1_000, gt=0)

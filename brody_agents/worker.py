@@ -33,6 +33,8 @@ from brody_agents.coordinator.lanes import Limits
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.partitions import ALL, Fences, PartitionKeeper, Share, partitions_from
 from brody_agents.coordinator.progress import RunBook
+from brody_agents.coordinator.rate_windows import Rate, window_of
+from brody_agents.coordinator.resource_manager import ResourceManager
 from brody_agents.errors import BusUnavailable, ConfigurationError
 from brody_agents.home import HomeLock, WorkerPlace
 from brody_agents.ledger import actions, messages, runs
@@ -81,7 +83,8 @@ class Worker:
     async def start(self) -> None:
         """Take the home's lock, or a share of the partitions; start the bus, and begin to work."""
         await self._settle_in()
-        self.bus = bus = FailoverBus(await self._bus())
+        road = await self._bus()
+        self.bus = bus = FailoverBus(road)
         self._exit.push_async_callback(bus.close)
         self.shared = SharedValues(self._ledger, bus)
         self._book = RunBook(self._ledger, self._steps, zone_named(self._settings.timezone))
@@ -108,7 +111,13 @@ class Worker:
         publish = self._coordinator.outbox.publish
         self._executor = Executor(self._ledger, self._registry, self._book, publish, self.share)
         self._outside = AccountExecutor(
-            self._ledger, self._registry, self._book, publish, self._accounts, share=self.share
+            self._ledger,
+            self._registry,
+            self._book,
+            publish,
+            self._accounts,
+            resources=self._resources(road),
+            partitions=frozenset() if self._place else None,
         )
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
@@ -311,6 +320,13 @@ class Worker:
         self._exit.push_async_callback(server.stop)
         return RedisStreamsBus(server.client(), prefix=prefix, where=str(server.socket))
 
+    def _resources(self, road: Bus) -> ResourceManager:
+        """Return what keeps effects within budgets, rates and circuit breakers."""
+        alone = self._home is None or not self._settings.database_url
+        window = window_of(road, 1) if alone else window_of(road)
+        rates = {account: Rate.of(text) for account, text in self._settings.rates.items()}
+        return ResourceManager(self._ledger, window, rates=rates)
+
     async def _in_hand(self) -> InHand | None:
         """Open the note of what is in hand, having buried what has ended too many processes."""
         if self._home is None:
@@ -402,7 +418,7 @@ class Worker:
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:
             action = await Actions(self._ledger).show(action_id)
-            return action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
+            return action.put_off or action.state not in (ActionState.APPROVED, ActionState.EXECUTING)
 
         await self._settled(is_carried_out)
 

@@ -31,3 +31,11 @@ def test_a_wrong_value_is_an_error_that_names_the_variable(
 
     assert variable in caught.value.what
     assert value in caught.value.what
+
+
+def test_rates_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRODY_RATES", '{"gmail": "250/60"}')
+    assert settings_from_environment().rates == {"gmail": "250/60"}
+    monkeypatch.setenv("BRODY_RATES", "fast")
+    with pytest.raises(ConfigurationError, match="BRODY_RATES"):
+        settings_from_environment()

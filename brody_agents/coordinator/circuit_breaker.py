@@ -46,7 +46,7 @@ class CircuitBreakers:
 
     async def enter(self, account: str, now: datetime) -> int | None:
         """Return ``None`` where the account is in order, else the number of the one probe; raise ``Denied``."""
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             row = (await tx.execute(select(_T).where(_B.account == account))).mappings().first()
         if row is None or row["open_until"] is None:
             return None
@@ -70,7 +70,7 @@ class CircuitBreakers:
 
     async def succeeded(self, account: str, probe: int | None) -> None:
         """Note that the account has answered; it closes the breaker if this was its probe."""
-        async with self._ledger.read() as tx:
+        async with self._ledger.glance() as tx:
             if not (await tx.execute(select(_B.account).where(*_troubled(account)))).first():
                 return  # as nearly always: nothing to write
         closed = {"failures": 0, "trips": 0, "open_until": None, "probe_until": None}

@@ -7,7 +7,7 @@ crash the action is either still approved or done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from sqlalchemy import select
@@ -96,11 +96,16 @@ class Executor:
         self._runs.note(following.completed, closed=())
         return len(ended)
 
-    async def _told(self, tx: AsyncConnection, ended: Sequence[ActionRecord]) -> tuple[list[Stored], Following]:
-        """Write what follows from actions that ended: audit, events to the proposers, the next steps of runs."""
+    async def _told(
+        self, tx: AsyncConnection, ended: Sequence[ActionRecord], runs: Collection[str] = ()
+    ) -> tuple[list[Stored], Following]:
+        """Write what follows from actions that ended: audit, events to the proposers, the next steps of runs.
+
+        ``runs`` may go on as well, since nothing keeps them open any more.
+        """
         await audit.append(tx, [AuditEvent(e.user_id, e.id, f"{e.kind} {e.state}", e.result) for e in ended])
         stored = await messages.write(tx, self._ledger.vault, [_result(e) for e in ended if self._wants_result(e)])
-        following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id})
+        following = await self._runs.advance(tx, {e.run_id for e in ended if e.run_id} | set(runs))
         return stored + await messages.write(tx, self._ledger.vault, following.messages), following
 
     async def _carried_out(self, tx: AsyncConnection, action: ActionRecord) -> ActionRecord:

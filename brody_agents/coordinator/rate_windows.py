@@ -12,14 +12,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from brody_agents.communication.bus.base import PARTITIONS
+from brody_agents.communication.bus.base import PARTITIONS, Bus
+from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 from brody_agents.errors import ConfigurationError
 from brody_agents.observability import logger
+
+if TYPE_CHECKING:
+    from brody_agents.communication.bus.redis_streams import Client
 
 log = logger(__name__)
 SLICES = 20
@@ -37,6 +40,15 @@ class Rate:
     def __post_init__(self) -> None:
         if self.limit < 1 or self.seconds < 0.1:
             raise ConfigurationError(f"{self} is no rate.", "Give a limit of 1 or more, in 0.1 seconds or more.")
+
+    @classmethod
+    def of(cls, text: str) -> Rate:
+        """Return the rate that a person wrote as ``250/60``: 250 in 60 seconds; raise ``ConfigurationError``."""
+        limit, _, seconds = text.partition("/")
+        try:
+            return cls(int(limit), float(seconds))
+        except ValueError:
+            raise ConfigurationError(f"{text!r} is no rate.", "Write it like 250/60: 250 in 60 seconds.") from None
 
     @property
     def width(self) -> int:
@@ -141,7 +153,7 @@ return wait
 class RedisWindow:
     """Count on Redis or Valkey, for all workers; ``prefix`` keeps several homes apart on one server."""
 
-    def __init__(self, client: Redis, prefix: str = "brody") -> None:
+    def __init__(self, client: Client, prefix: str = "brody") -> None:
         self._script = client.register_script(_SCRIPT)
         self._prefix = prefix
 
@@ -188,6 +200,13 @@ class SharedWindow:
             return await self._local.take(account, share, amount)
         self._lost.pop(account, None)
         return wait
+
+
+def window_of(bus: Bus, workers: int = PARTITIONS) -> Window:
+    """Return the window on the server of a bus, for all workers, or one in this process where it has none."""
+    if not isinstance(bus, RedisStreamsBus):
+        return LocalWindow()
+    return SharedWindow(RedisWindow(bus.client, bus.prefix), workers)
 
 
 def rate_of(rates: Mapping[str, Rate], account: str) -> Rate | None:

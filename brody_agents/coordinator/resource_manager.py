@@ -127,6 +127,24 @@ class ResourceManager:
             told = getattr(failure, "retry_after", None)
             await self._breakers.failed(admission.account, admission.probe, self._clock(), told)
 
+    async def withdraw(self, admission: Admission) -> None:
+        """Give an admission back that was not used, so that nothing is learned of the account."""
+        await self._breakers.leave(admission.account, admission.probe)
+
+    @asynccontextmanager
+    async def calling(self, account: str, *, patience: float = 0.0) -> AsyncIterator[Admission]:
+        """Call an account in a block: admitted before it, reported after it. Raises ``Denied``."""
+        admission = await self.admit(account, patience=patience)
+        try:
+            yield admission
+        except Exception as error:
+            await self.report(admission, error)
+            raise
+        except BaseException:
+            await self.withdraw(admission)
+            raise
+        await self.report(admission)
+
     async def _wait(self, account: str, amount: int, patience: float) -> float:
         rate = rate_of(self._rates, account)
         if rate is None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import OPEN_STATES, ActionState, Claim
+from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import stable_id
 from brody_agents.errors import NotFound
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table, whole_id
+from brody_agents.ledger.statements import in_parts, insert_new, table, whole_id
 from brody_agents.ledger.tables import Action, ActionClaim, Verdict
 from brody_agents.ledger.users import learn
 from brody_agents.ledger.vault import Vault
@@ -23,6 +24,8 @@ _A, _C, _V = table(Action).c, table(ActionClaim).c, table(Verdict).c
 _OPEN = sorted(OPEN_STATES)
 BUSY = sorted({ActionState.APPROVED, ActionState.EXECUTING, ActionState.UNKNOWN})
 """States that keep a run open; what waits for a person does not."""
+LONG = timedelta(minutes=1)
+"""What is put off for longer than this (until a budget frees, or a person looks) does not keep a run open either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +55,20 @@ class ActionRecord:
     not_before: datetime | None = None
     """Nothing is tried before this time."""
     fence: int = 0
+    tries: int = 0
+    """How often it was put off since its last attempt; the pauses grow with it."""
+    account: str | None = None
+    """The account that it works on, once the executor has found it."""
     redo_of: str | None = None
     merged_into: str | None = None
     created_at: datetime
     updated_at: datetime
     claims: tuple[Claim, ...] = ()
+
+    @property
+    def put_off(self) -> bool:
+        """Say whether nothing is done with it for longer than a moment."""
+        return self.not_before is not None and self.not_before > datetime.now(UTC) + LONG
 
     def moved(self, state: ActionState, reason: str, **changes: Any) -> ActionRecord:
         """Return the action in another state."""
@@ -95,7 +107,7 @@ async def add(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRecord]
     if not actions:
         return
     await tx.execute(insert_new(tx, Action), [_row(vault, a) for a in actions])
-    claims = [_claim(a, i, c) for a in actions if a.state.holds_claims for i, c in enumerate(a.claims)]
+    claims = [row for a in actions if a.state.holds_claims for row in claim_rows(a)]
     if claims:
         await tx.execute(insert_new(tx, ActionClaim), claims)
 
@@ -146,30 +158,34 @@ async def release_time(tx: AsyncConnection, ids: Collection[str]) -> None:
 
 async def move(tx: AsyncConnection, vault: Vault, changes: Iterable[ActionRecord]) -> None:
     """Write the states, reasons and results of actions; final ones let go of their claims."""
-    now = datetime.now(UTC)
-    gone = []
-    for a in changes:
-        values = {
-            "state": a.state,
-            "reason": vault.seal(a.user_id, a.reason),
-            "fence": a.fence,
-            "merged_into": a.merged_into,
-            "updated_at": now,
-        }
-        if a.result is not None:
-            values["result"] = vault.seal(a.user_id, a.result)
-        await tx.execute(update(table(Action)).where(_A.id == a.id).values(**values))
-        if a.state.final:
-            gone.append(a.id)
-    if gone:
-        await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(gone)))
+    moved, now = list(changes), datetime.now(UTC)
+    plain = [_change(vault, a, now) for a in moved if a.result is None]
+    more = [
+        _change(vault, a, now) | {"to_result": vault.seal(a.user_id, a.result)} for a in moved if a.result is not None
+    ]
+    for statement, rows in ((_MOVE, plain), (_MOVE_WITH_RESULT, more)):
+        if rows:
+            await tx.execute(statement, rows)
+    for part in in_parts([a.id for a in moved if a.state.final]):
+        await tx.execute(table(ActionClaim).delete().where(_C.action_id.in_(part)))
+
+
+_MOVED = ("state", "reason", "fence", "merged_into", "updated_at")
+_MOVE = update(table(Action)).where(_A.id == bindparam("of")).values({n: bindparam(f"to_{n}") for n in _MOVED})
+_MOVE_WITH_RESULT = _MOVE.values(result=bindparam("to_result"))
+
+
+def _change(vault: Vault, a: ActionRecord, now: datetime) -> dict[str, Any]:
+    values = {name: getattr(a, name) for name in _MOVED} | {"reason": vault.seal(a.user_id, a.reason)}
+    return {"of": a.id} | {f"to_{name}": value for name, value in (values | {"updated_at": now}).items()}
 
 
 async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
     """Return those of the runs that have an action under way."""
     if not run_ids:
         return set()
-    query = select(_A.run_id).where(_A.run_id.in_(run_ids), _A.state.in_(BUSY)).distinct()
+    soon = is_due(datetime.now(UTC) + LONG)
+    query = select(_A.run_id).where(_A.run_id.in_(run_ids), _A.state.in_(BUSY), soon).distinct()
     return set((await tx.execute(query)).scalars())
 
 
@@ -233,26 +249,27 @@ def _row(vault: Vault, a: ActionRecord) -> dict[str, Any]:
         "result": None,
         "intent": None,
         "not_before": a.not_before,
+        "partition": partition_of(a.user_id),
+        "tries": a.tries,
+        "account": a.account,
     }
 
 
-def _claim(action: ActionRecord, position: int, claim: Claim) -> dict[str, Any]:
-    return {
-        "action_id": action.id,
-        "position": position,
-        "resource": claim.resource,
-        "mode": claim.mode,
-        "start": claim.start,
-        "end": claim.end,
-    }
+def claim_rows(action: ActionRecord) -> list[dict[str, Any]]:
+    """Return the rows of what an action claims."""
+    parts = ("resource", "mode", "start", "end")
+    return [
+        {"action_id": action.id, "position": position} | {part: getattr(claim, part) for part in parts}
+        for position, claim in enumerate(action.claims)
+    ]
 
 
 def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     """Return the action that a row is."""
-    row.pop("seq")
+    del row["seq"], row["partition"]
     user_id = row["user_id"]
     row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
-    row["state"] = ActionState(row["state"])
+    row |= {"state": ActionState(row["state"]), "tries": row["tries"] or 0}
     return ActionRecord(**row)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState
@@ -29,12 +29,35 @@ class Item:
     version: str
 
 
-async def due(tx: AsyncConnection, vault: Vault, kinds: Collection[str], limit: int) -> list[ActionRecord]:
-    """Return the actions of these kinds that are to be carried out or reconciled now, oldest first."""
+async def due(
+    tx: AsyncConnection,
+    vault: Vault,
+    kinds: Collection[str],
+    limit: int,
+    *,
+    partitions: Collection[int] | None = None,
+    busy: Collection[str] = (),
+) -> list[ActionRecord]:
+    """Return the actions of these kinds that are to be carried out or reconciled now, oldest first.
+
+    ``partitions`` are those of the users (``None`` for all); what works on an account that is ``busy`` is left out.
+    """
     states = _A.state.in_((ActionState.APPROVED, ActionState.UNKNOWN))
-    return await actions.load(
-        tx, vault, states, _A.kind.in_(sorted(kinds)), actions.is_due(datetime.now(UTC)), limit=limit
-    )
+    conditions = [states, _A.kind.in_(sorted(kinds)), actions.is_due(datetime.now(UTC)), *_of(partitions)]
+    if busy:
+        conditions.append(or_(_A.account.is_(None), _A.account.not_in(sorted(busy))))
+    return await actions.load(tx, vault, *conditions, limit=limit)
+
+
+def _of(partitions: Collection[int] | None) -> list[ColumnElement[bool]]:
+    return [] if partitions is None else [_A.partition.in_(sorted(partitions))]
+
+
+async def locate(tx: AsyncConnection, accounts: Mapping[str, str]) -> None:
+    """Note which account each of some actions works on, so that ``due`` can leave out those of a busy one."""
+    note = update(table(Action)).where(_A.id == bindparam("of")).values(account=bindparam("on"))
+    if accounts:
+        await tx.execute(note, [{"of": action_id, "on": account} for action_id, account in accounts.items()])
 
 
 async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent: dict[str, Any]) -> ActionRecord | None:
@@ -43,37 +66,45 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         "state": ActionState.EXECUTING,
         "fence": action.fence + 1,
         "intent": vault.seal(action.user_id, intent),
+        "account": intent.get("account"),
         "not_before": None,
+        "tries": 0,
         "updated_at": datetime.now(UTC),
     }
     mine = (_A.id == action.id, _A.state == ActionState.APPROVED, _A.fence == action.fence)
     changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount != 1:
         return None
-    return replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent, not_before=None)
+    begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent)
+    return replace(begun, account=intent.get("account"), not_before=None, tries=0)
 
 
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
     """Move an action on from the state ``was`` if it still has this state and fence; say whether it had."""
     mine = (_A.id == now.id, _A.state == was, _A.fence == now.fence)
-    changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, not_before=now.not_before))
+    when = {"not_before": now.not_before, "tries": now.tries}
+    changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, **when))
     if changed.rowcount == 1:
         await actions.move(tx, vault, [now])
     return changed.rowcount == 1
 
 
-async def executing_for(tx: AsyncConnection, kinds: Collection[str]) -> list[str]:
-    """Return the users for whom something is ``executing``."""
-    left = (_A.state == ActionState.EXECUTING, _A.kind.in_(sorted(kinds)))
-    return list((await tx.execute(select(_A.user_id).where(*left).distinct())).scalars())
+async def orphan(
+    tx: AsyncConnection,
+    kinds: Collection[str],
+    *,
+    partitions: Collection[int] | None = None,
+    but: Collection[str] = (),
+    not_before: datetime | None = None,
+) -> int:
+    """Make ``unknown`` what another process left ``executing``, for the one worker that has these partitions.
 
-
-async def orphan(tx: AsyncConnection, kinds: Collection[str], users: Collection[str] | None = None) -> int:
-    """Make ``unknown`` what a dead process left ``executing``; to be called by the one worker of these users."""
-    left = [_A.state == ActionState.EXECUTING, _A.kind.in_(sorted(kinds))]
-    left += [] if users is None else [_A.user_id.in_(users)]
-    changed = await tx.execute(update(table(Action)).where(*left).values(state=ActionState.UNKNOWN, not_before=None))
-    return changed.rowcount
+    ``but`` are the actions that this worker is at itself. The account is asked from ``not_before`` on. Whoever began
+    an attempt and is not dead after all cannot write its result any more.
+    """
+    left = [_A.state == ActionState.EXECUTING, _A.kind.in_(sorted(kinds)), _A.id.not_in(sorted(but)), *_of(partitions)]
+    values = {"state": ActionState.UNKNOWN, "not_before": not_before, "tries": 0}
+    return (await tx.execute(update(table(Action)).where(*left).values(**values))).rowcount
 
 
 async def mail(tx: AsyncConnection, user_id: str, item_id: str) -> Item | None:

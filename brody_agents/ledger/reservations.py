@@ -112,6 +112,8 @@ async def reserve(tx: AsyncConnection, spender: Spender, wants: Sequence[Want], 
     budgets = await applicable(tx, spender.subjects)
     _check_currencies(budgets, amounts)
     wanted = [(budget, amounts[key]) for budget in budgets if (key := (budget.unit, budget.currency)) in amounts]
+    if not wanted:
+        return Reservation(spender.action_id, spender.fence, spender.fence)
     async with tx.begin_nested():  # a denial undoes what the budgets before it have given
         held = [await _take(tx, budget, spender.subjects[budget.level], amount, now) for budget, amount in wanted]
         await _note(tx, spender, held, now)
@@ -216,7 +218,7 @@ def _denied(budget: Budget, held: Held, used: int, left: int, now: datetime) -> 
     _, until = budget.window(now)
     if held.amount > budget.limit or (until is None and used + held.amount > budget.limit):
         remedy = f"It does not free by itself; raise it: brody budgets set {held.level} {held.subject} {held.unit} …"
-        return Denied(what, remedy, budget=name, left=left)
+        return Denied(what, remedy, budget=name, left=left, never=held.amount > budget.limit)
     if used + held.amount <= budget.limit:  # the rest is only reserved: it may come back at any time
         remedy = "It frees when work that is under way ends."
         return Denied(what, remedy, budget=name, left=left, frees_at=until, retry_after=BUSY)

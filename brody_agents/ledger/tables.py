@@ -329,6 +329,9 @@ class Action(Row, table=True):
     intent: SealedBytes | None = sealed_column()
     not_before: datetime | None = time_column()
     fence: int = 0
+    tries: int | None = None
+    partition: int | None = None
+    account: str | None = None
     redo_of: str | None = None
     merged_into: str | None = Field(default=None, index=True)
     created_at: datetime = time_column(nullable=False)

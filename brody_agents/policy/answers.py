@@ -20,7 +20,7 @@ from brody_agents.communication.message_protocol import (
 )
 from brody_agents.communication.payloads import ApprovalResponse
 from brody_agents.errors import AlreadyDecided, InvalidArguments
-from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.actions import ActionRecord, claim_rows
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, ActionClaim
 from brody_agents.ledger.vault import Vault
@@ -105,15 +105,7 @@ async def move(tx: AsyncConnection, vault: Vault, action: ActionRecord, *, edite
     if edited or action.state.final:
         await tx.execute(table(ActionClaim).delete().where(table(ActionClaim).c.action_id == action.id))
     if edited and action.claims:
-        await tx.execute(table(ActionClaim).insert(), _claims(action))
-
-
-def _claims(action: ActionRecord) -> list[dict[str, Any]]:
-    parts = ("resource", "mode", "start", "end")
-    return [
-        {"action_id": action.id, "position": n} | {part: getattr(claim, part) for part in parts}
-        for n, claim in enumerate(action.claims)
-    ]
+        await tx.execute(table(ActionClaim).insert(), claim_rows(action))
 
 
 def response(card: Card, action: ActionRecord) -> AgentMessage | None:

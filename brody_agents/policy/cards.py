@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import CATALOGUE, ActionState, Risk
@@ -91,13 +91,14 @@ class Cards:
         self._lifetime = lifetime
 
     async def make(self, tx: AsyncConnection, actions: Sequence[ActionRecord]) -> None:
-        """Make the first cards of those of the actions that wait; one that has an open card keeps it."""
+        """Make the next cards of those of the actions that wait; one that has an open card keeps it."""
         waiting = [a for a in actions if a.state is ActionState.AWAITING_APPROVAL]
         if not waiting:
             return
         bases = await first_bases(tx, self._ledger, waiting)
         options = await _options(tx, self._ledger.vault, waiting)
-        cards = [self.card(a, bases[a.id], options=options.get(a.id, [])) for a in waiting]
+        next_ = await _next_numbers(tx, waiting)
+        cards = [self.card(a, bases[a.id], number=next_[a.id], options=options.get(a.id, [])) for a in waiting]
         await add(tx, self._ledger.vault, cards)
 
     def card(
@@ -157,6 +158,13 @@ async def _options(tx: AsyncConnection, vault: Vault, actions: Sequence[ActionRe
     for v in await ledger_actions.verdicts(tx, vault, _V.action_id.in_([a.id for a in actions])):
         found.setdefault(v.action_id or "", []).extend(v.options)
     return found
+
+
+async def _next_numbers(tx: AsyncConnection, actions: Sequence[ActionRecord]) -> dict[str, int]:
+    """Return the number that the next card of each action has."""
+    query = select(_P.action_id, func.max(_P.number) + 1).where(_P.action_id.in_([a.id for a in actions]))
+    rows = await tx.execute(query.group_by(_P.action_id))
+    return dict.fromkeys((a.id for a in actions), 1) | {row[0]: row[1] for row in rows}
 
 
 # -- rows ----------------------------------------------------------------------------------------------

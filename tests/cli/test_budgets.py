@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brody_agents import AgentAction, Brody
+from brody_agents.settings import Settings
 from tests.cli.kit import Commands, refused
 
 
@@ -16,6 +19,30 @@ def listed(brody: Commands, *options: str) -> dict[str, Any]:
     assert ended.code == 0, ended.err
     found: dict[str, Any] = json.loads(ended.out)
     return found
+
+
+async def test_an_action_that_a_budget_denies_says_by_which_and_until_when(brody: Commands, tmp_path: Path) -> None:
+    """Where the answer is given, where the action is shown, and in what is left of the budget."""
+    (tmp_path / "files").mkdir()
+    account = f"dir:{tmp_path / 'files'}"
+    settings = Settings(cpu_workers=0, redis_url="memory:")
+    assert brody("budgets", "set", "provider", account, "calls", "1", "--period", "month", "--tz", "UTC").code == 0
+    async with Brody(home=brody.home, accounts={"files": account}, agents=[], settings=settings) as inside:
+        for name in ("a", "b"):
+            wish = {"account": account, "path": name, "text": "New."}
+            await inside.execute(AgentAction(kind="file.create", arguments=wish))
+        first, second = await inside.approvals.list()
+        await inside.approvals.decide(first.id, "approve")
+        await inside.drain()
+        await inside.approvals.decide(second.id, "approve")
+        await inside.drain()
+    answered = " ".join(brody("approvals", "decide", second.id, "approve").out.split())
+    assert f"file.create is approved. The budget of 1 call a month for provider {account} has 0 calls left" in answered
+    shown = "".join(brody("actions", "show", second.action_id).out.split())
+    assert f"Thebudgetof1callamonthforprovider{account}has0callsleft".replace(" ", "") in shown
+    assert "waitsuntil" in shown
+    [usage] = listed(brody)["usage"]
+    assert (usage["used"], usage["reserved"], usage["left"]) == (1, 0, 0)
 
 
 def test_budgets_are_set_listed_and_removed(brody: Commands) -> None:

@@ -21,6 +21,7 @@ from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.policy import rules
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
 from tests.coordinator.kit import until
@@ -279,6 +280,20 @@ async def test_a_write_that_answers_late_is_not_tried_again(
         slow.may.set()
         action = await doing
     assert (action.state, slow.writes, action.fence) == (ActionState.DONE, 1, 1)
+
+
+async def test_whoever_waits_for_an_action_does_not_wait_for_its_budget_to_free(
+    brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be done without asking, and not today."""
+    monkeypatch.setattr(rules, "default_autonomy", lambda kind: "act")
+    monkeypatch.setattr(rules, "CARRIED_OUT", frozenset({"file.create"}))
+    await brody.budgets.set("user", "me", "calls", 1, period="month")
+    for name, state in (("a", "done"), ("b", "approved")):
+        arguments = {"account": world.files.account, "path": name, "text": "New."}
+        told = await asyncio.wait_for(brody.execute(AgentAction(kind="file.create", arguments=arguments)), 10)
+        assert told.state == state
+    assert "1 call a month for user me has 0 calls left" in told.reason
 
 
 async def test_only_one_of_two_can_begin_an_action(brody: Brody, world: World) -> None:

@@ -58,9 +58,10 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def ledger() -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(None)
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
+    opened = await Ledger.open(None, url)
     yield opened
     await opened.close()
 

@@ -17,6 +17,8 @@ from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.integrations.files.local import Folder
 from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.ledger import attempts
+from brody_agents.ledger.budgets import Budgets, Usage
+from brody_agents.ledger.ledger import Ledger
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import NOTES, World, carried_out
 
@@ -31,12 +33,21 @@ KINDS = ("mail.draft", "mail.archive", "file.create", "file.append", "file.move"
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_effect_is_there_exactly_once(kind: str, point: str, tmp_path: Path) -> None:
-    """The second process reconciles what the first one left and carries out what it did not."""
+    """The second process reconciles what the first one left and carries out what it did not.
+
+    There is room in the budgets for this one call: it is neither lost with the process nor spent twice.
+    """
     world = World.at(tmp_path)
     await world.fill()
     home = tmp_path / "home"
     assert await asyncio.to_thread(_child, home, tmp_path, kind, point) == -signal.SIGKILL
+    for user, of in (await _budgets(home)).items():
+        assert of.used + of.reserved <= of.budget.limit, user
     assert await asyncio.to_thread(_child, home, tmp_path, kind, "never") == 0
+    assert {name: (of.used, of.reserved) for name, of in (await _budgets(home)).items()} == {
+        "calls": (1, 0),
+        "slots": (0, 0),
+    }
     drafts = [m.folder for m in await world.mails()]
     assert sorted(drafts) == {"mail.draft": ["", "Drafts"], "mail.archive": ["Archive"]}.get(kind, [""])
     assert await world.texts() == {
@@ -45,6 +56,14 @@ async def test_each_effect_is_there_exactly_once(kind: str, point: str, tmp_path
         "file.move": {"moved.txt": NOTES},
         "file.delete": {},
     }.get(kind, {"notes.txt": NOTES})
+
+
+async def _budgets(home: Path) -> dict[str, Usage]:
+    """Return the user's budgets as the ledger has them, by their unit."""
+    ledger = await Ledger.open(home)
+    found = {str(usage.budget.unit): usage for usage in await Budgets(ledger).usage()}
+    await ledger.close()
+    return found
 
 
 def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
@@ -69,6 +88,8 @@ def _work(home: Path, folder: Path, kind: str, point: str) -> None:
 async def _carry_out(home: Path, folder: Path, kind: str) -> None:
     world, settings = World.at(folder), Settings(redis_url="memory:")
     async with Brody(home=home, accounts=world.accounts, agents=[], settings=settings) as brody:
+        await brody.budgets.set("user", "me", "calls", 1)
+        await brody.budgets.set("user", "me", "slots", 1)
         known = await brody.actions.list()
         action = AgentAction(kind=kind, arguments=await _arguments(brody, world, kind), cause="test")
         if known:  # an item that has moved has another id; the wish stays the first one

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from brody_agents.action import ActionState, Claim, action_id
 from brody_agents.errors import NotFound
@@ -142,3 +142,25 @@ async def test_a_verdict_is_given_once_and_can_be_read(ledger: Ledger) -> None:
         await actions.add_verdicts(tx, ledger.vault, [verdict])
         await actions.add_verdicts(tx, ledger.vault, [replace(verdict, why="Otherwise.")])
     assert await found.verdicts(action().id) == [verdict]
+
+
+async def test_many_are_moved_by_few_statements(ledger: Ledger) -> None:
+    """One for those with a result, one for those without, one for the claims that they let go of."""
+    many = [action(f"k{n}") for n in range(100)]
+    await add(ledger, *many)
+    moved = [
+        a.moved(ActionState.DONE if n % 2 else ActionState.APPROVED, f"{n}", result={"n": n} if n % 3 else None)
+        for n, a in enumerate(many)
+    ]
+    statements: list[str] = []
+    listener = lambda connection, cursor, statement, *more: statements.append(statement)  # noqa: E731
+    event.listen(ledger._engine.sync_engine, "before_cursor_execute", listener)
+    async with ledger.write() as tx:
+        await actions.move(tx, ledger.vault, moved)
+    event.remove(ledger._engine.sync_engine, "before_cursor_execute", listener)
+    assert len([s for s in statements if s.startswith(("UPDATE", "DELETE"))]) == 3
+    found = {a.id: a for a in await Actions(ledger).list("me")}
+    assert all(
+        (found[a.id].state, found[a.id].reason, found[a.id].result) == (a.state, a.reason, a.result) for a in moved
+    )
+    assert {action_id for action_id, _ in await held(ledger)} == {a.id for a in moved if not a.state.final}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import RedisCluster
 
     Client = Redis | RedisCluster
+    """A client of one server or of a cluster."""
 
 GROUP = "brody"
 POLL = 1.0
@@ -61,8 +62,8 @@ class RedisStreamsBus:
     """Be the bus of one worker; ``prefix`` keeps several homes apart on one server."""
 
     def __init__(self, client: Client, *, prefix: str = "brody", consumer: str = "worker", where: str = "") -> None:
-        self._client = client
-        self._prefix = prefix
+        self._client = self.client = client
+        self._prefix = self.prefix = prefix
         self._consumer = consumer
         self._where = where
         self._ready = False

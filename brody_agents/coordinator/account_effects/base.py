@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from brody_agents.integrations.base import Provider
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.budgets import Unit
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.reservations import Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,25 @@ class Effect(Step, Protocol):
         Its ``plan`` raises ``Stale`` where the world is not as the effect has left it: then nothing is undone. What
         it must know of the time before has to be in what the effect's own ``plan`` and ``apply`` returned.
         """
+
+
+@runtime_checkable
+class Spends(Protocol):
+    """A step that says what it uses; one that does not is a call, and the provider's units for its kind."""
+
+    def wants(self, job: Job) -> Sequence[Want]:
+        """Return the estimate of what an attempt uses, over and above the call."""
+
+
+def wants_of(step: Step, job: Job) -> list[Want]:
+    """Return what an attempt reserves: one call, one slot while it runs, quota units, and what it adds.
+
+    A provider says by ``units``, a mapping from action kinds, how many of its own units one takes; else it is one.
+    """
+    units: Mapping[str, int] = getattr(job.provider, "units", {})
+    own = step.wants(job) if isinstance(step, Spends) else ()
+    quota = () if any(want.unit is Unit.QUOTA for want in own) else (Want(Unit.QUOTA, units.get(job.action.kind, 1)),)
+    return [Want(Unit.CALLS, 1), Want(Unit.SLOTS, 1), *quota, *own]
 
 
 class AccountSource(Protocol):

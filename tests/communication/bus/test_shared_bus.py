@@ -14,6 +14,7 @@ from redis.crc import key_slot
 
 from brody_agents.communication.bus.base import PARTITIONS, partition_of
 from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
+from brody_agents.coordinator.rate_windows import Rate, window_of
 from tests import redis_cluster
 from tests.conftest import missing
 
@@ -119,6 +120,14 @@ async def test_an_announcement_reaches_all_workers(connect: Connect) -> None:
         await bus.hold({})
     async with asyncio.timeout(10), aclosing(_announced(connect(), heard)) as announcements:
         assert [await anext(announcements) for _ in buses] == [frozenset({3, 5})] * 2
+
+
+async def test_a_rate_window_counts_for_all_workers(connect: Connect) -> None:
+    """Its script has one key, so that it runs on a cluster."""
+    one, two = (window_of(connect()) for _ in range(2))
+    rate = Rate(2, 60)
+    assert [await window.take("mail:one", rate, 1) for window in (one, two)] == [0, 0]
+    assert await one.take("mail:one", rate, 1) > 0
 
 
 async def _announced(bus: RedisStreamsBus, heard: asyncio.Queue[frozenset[int]]) -> AsyncGenerator[frozenset[int]]:
