@@ -123,11 +123,15 @@ async def everything_is_there_once(team: Team, users: list[str], each: int) -> N
 
 
 async def killed_in_turn(team: Team, kills: int, pause: float) -> int:
-    """Kill one of three workers after the other, each replaced by a new one, while there is work; return how many."""
+    """Kill one of three workers after the other while there is work, and return how often.
+
+    Each is replaced at once; the next one is killed some seconds after that one has begun to work.
+    """
     three = [team.start() for _ in range(3)]
     await team.working(3)
     killed = 0
     for position in cycle(range(3)):
+        await until(lambda: all("works on" in run.said for run in three), "three workers")
         due = time.monotonic() + pause
         await until(lambda due=due: time.monotonic() >= due, "the next kill")  # type: ignore[misc]
         if killed == kills or not await team.left():
