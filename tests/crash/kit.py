@@ -89,7 +89,7 @@ class Run:
     @property
     def said(self) -> str:
         """Return what it has written to standard error so far."""
-        return self._text("err")
+        return self._text("err") if (self.folder / f"{self.name}.err").exists() else ""
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
