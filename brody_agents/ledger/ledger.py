@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -152,7 +152,8 @@ class Ledger:
                 try:
                     yield
                 finally:
-                    await postgres.let_others(connection, what)
+                    with suppress(DBAPIError):  # a server that has lost the connection has freed it
+                        await postgres.let_others(connection, what)
 
     async def ensure_users(self, user_ids: set[str]) -> None:
         """Create the users that are unknown, and take their sealing keys into use."""

@@ -60,7 +60,7 @@ async def test_a_writer_that_sleeps_does_not_hold_up_the_others_for_ever(databas
 
 @pytest.mark.integration
 async def test_one_process_at_a_time_runs_the_same(database_url: str) -> None:
-    """Others wait, and say so; the server frees it when the process ends, however it ends."""
+    """Others wait, and say so; the server frees it when it loses the process."""
     one, two = await Ledger.open(None, database_url), await Ledger.open(None, database_url)
     async with one.only_one("a run", 5):
         async with two.only_one("another run", 5):
