@@ -245,6 +245,8 @@ class Brody:
             await worker.finish(run, progress)
         brief = await self._brief(run.id)
         self._delivered.add(run.id)
+        if not worker.share.alone:
+            await self._deliver()  # else the next process to run it would be given this brief
         return brief
 
     async def _begun(self, worker: Worker, wanted: RunRecord, *, any_time: bool) -> RunRecord:

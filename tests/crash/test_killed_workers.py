@@ -202,7 +202,7 @@ async def test_a_worker_that_is_told_to_end_hands_over_at_once(team: Team, by: s
 
 @pytest.mark.timeout(120)
 async def test_a_command_beside_the_workers_needs_no_lock(team: Team) -> None:
-    """It takes part like one of them, and its run is complete when the ledger says so."""
+    """It takes part like one of them, and its run is complete when the ledger says so; each has a run of its own."""
     team.start()
     team.start()
     await team.working(2)
@@ -211,9 +211,9 @@ async def test_a_command_beside_the_workers_needs_no_lock(team: Team) -> None:
     )
     (team.mail / "cur" / "1:2,S").write_bytes(letter)
     words = ("run", "inbox-scan", "--mail", f"maildir:{team.mail}", "--json", "--home", str(team.home))
-    two = [team.kit.start(*words, "--user", user) for user in ("ada", "bob")]
-    briefs = [json.loads((await asyncio.to_thread(run.wait)).out) for run in two]
-    assert all(brief["run_id"] for brief in briefs)
+    runs = [team.kit.start(*words, "--user", user) for user in ("ada", "ada", "bob")]
+    briefs = [json.loads((await asyncio.to_thread(run.wait)).out) for run in runs]
+    assert len({brief["run_id"] for brief in briefs}) == 3
     await team.working(2)
 
 
