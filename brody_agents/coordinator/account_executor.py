@@ -97,7 +97,7 @@ class AccountExecutor(Executor):
         self._lanes = AccountLanes(PLACES, self.wake)
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._at: dict[str, int] = {}
-        """The actions that this process is at, from before their intent until their result, with their partitions."""
+        """The actions that this process is at, from before their intent until their call has ended, with partitions."""
         self._doubtful = False
         """Set after the ledger was away: a commit of ours may have succeeded without our knowing it."""
 
@@ -182,12 +182,12 @@ class AccountExecutor(Executor):
             self._at[action.id] = partition_of(action.user_id)
             try:
                 closed = await self._one(action)
+                if (late := self._late.get(action.id)) and not self._stopping:
+                    self._lanes.hangs(account)
+                    await asyncio.wait({late})
+                    return
             finally:
                 del self._at[action.id]
-            if (late := self._late.get(action.id)) and not self._stopping:
-                self._lanes.hangs(account)
-                await asyncio.wait({late})
-                return
             if closed is not None:  # so it is for all the others
                 await asyncio.gather(*(self._put_off(other, closed) for other in queue[position + 1 :]))
                 return

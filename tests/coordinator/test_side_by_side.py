@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from brody_agents.action import ActionState
+from brody_agents.communication.bus.base import partition_of
 from brody_agents.coordinator import account_executor
 from brody_agents.errors import OutcomeUnknown
 from brody_agents.ledger import actions
@@ -68,9 +69,11 @@ async def test_an_account_that_is_late_gives_its_place_and_is_not_called_twice_a
     late.may.clear()
     first = await put(ledger, [create(late, f"{n}") for n in range(3)])
     others = await put(ledger, [create(working, "0")])
-    async with running(executor(ledger, source, limit=0.05)):
+    one = executor(ledger, source, limit=0.05)
+    async with running(one):
         await ends(ledger, others)
         assert await states(ledger, first) == ["unknown", "approved", "approved"]
+        assert one.at_work() == {partition_of("me")}  # its call may still write
         late.may.set()
         await ends(ledger, first)
     assert (late.written, late.most) == (["0", "1", "2"], 1)

@@ -179,10 +179,12 @@ async def test_a_worker_begins_nothing_more_of_a_partition_that_it_has_lost(
     one = executor(ledger, source, partitions=MINE)
     async with running(one):
         await until(lambda: account.running, "the first is under way")
+        assert one.at_work() == MINE
         await one.hold(THEIRS)
         account.may.set()
         await ends(ledger, ids[:1])
         await until(lambda: not one._lanes.busy, "its lane has ended")
+        assert one.at_work() == frozenset()
     assert await states(ledger, ids) == ["done", "approved", "approved"]
 
 

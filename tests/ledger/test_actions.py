@@ -158,7 +158,7 @@ async def test_many_are_moved_by_few_statements(ledger: Ledger) -> None:
     async with ledger.write() as tx:
         await actions.move(tx, ledger.vault, moved)
     event.remove(ledger._engine.sync_engine, "before_cursor_execute", listener)
-    assert len([s for s in statements if s.startswith(("UPDATE", "DELETE"))]) == 3
+    assert len([s for s in statements if s.startswith(("UPDATE", "DELETE"))]) <= 3
     found = {a.id: a for a in await Actions(ledger).list("me")}
     assert all(
         (found[a.id].state, found[a.id].reason, found[a.id].result) == (a.state, a.reason, a.result) for a in moved
