@@ -184,6 +184,10 @@ class Brody:
         """Start to work and return which bus is used, and where."""
         return await (await self._work()).ping()
 
+    async def worker_name(self) -> str:
+        """Start to work and return what this worker is called among those that share the ledger."""
+        return (await self._work()).name
+
     # -- what can be done ---------------------------------------------------------------------------
 
     async def send(self, message: AgentMessage) -> str:
@@ -195,6 +199,10 @@ class Brody:
     async def drain(self) -> None:
         """Wait until every message that is due is handled and every approved action carried out."""
         await (await self._work()).drain()
+
+    async def work(self, until: asyncio.Event) -> None:
+        """Work on whatever there is until an event is set; raise what ended the work before."""
+        await (await self._work()).until(until)
 
     async def execute(self, action: AgentAction, *, user_id: str = "me") -> ActionResult:
         """Propose an action in a user's name and return what became of it, as far as it goes without a person."""
@@ -245,7 +253,8 @@ class Brody:
             dry_run=dry_run,
             started_at=datetime.now(UTC),
         )
-        async with self._running.setdefault((user_id, name), asyncio.Lock()):
+        alone = self.ledger.only_one(f"{name} for {user_id}", self.settings.lock_timeout)
+        async with self._running.setdefault((user_id, name), asyncio.Lock()), alone:
             brief = await self._run(worker, book, wanted, at is None, progress)
         return brief.model_copy(update={"timing": Timing(seconds=round(time.monotonic() - began, 3))})
 
@@ -259,6 +268,8 @@ class Brody:
             await worker.finish(run, progress)
         brief = await self._brief(run.id)
         self._delivered.add(run.id)
+        if not worker.share.alone:
+            await self._deliver()  # else the next process to run it would be given this brief
         return brief
 
     async def _begun(self, worker: Worker, wanted: RunRecord, *, any_time: bool) -> RunRecord:

@@ -74,6 +74,27 @@ def run(
 
 
 @app.command()
+def worker(
+    partitions: Annotated[str, typer.Option(help="Only these of the 64, such as 0-31,40; all by default.")] = "",
+    mail: Annotated[list[str] | None, _sources("Mail", "maildir:~/Maildir")] = None,
+    calendar: Annotated[list[str] | None, _sources("A calendar", _CALENDAR)] = None,
+    files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
+    contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
+    send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Work until SIGTERM or Ctrl-C: hand out messages, carry out approved actions.
+
+    With BRODY_DATABASE_URL (PostgreSQL) and BRODY_REDIS_URL, any number of workers share the work: each holds its
+    part of 64 partitions of users, and others take over what a killed one held. Without a database, one process at a
+    time works on a home. Accounts that an earlier run has named need not be given again.
+    """
+    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
+    accounts["send"] = send or []
+    _call(lambda front: front.work(home, accounts, partitions))
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Keep nothing: use a new home and remove it.")] = False,
     home: Annotated[Path | None, typer.Option(help="Keep the state here.")] = None,

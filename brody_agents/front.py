@@ -7,6 +7,7 @@ import gc
 import io
 import json as json_module
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -64,6 +65,32 @@ async def run_playbook(
             brief = await brody.run(playbook, progress=report, **options)
         _print_brief(brief, json=json)  # before Brody notes that it was delivered
         await _tell_held(brody, options["user_id"])
+
+
+async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None:
+    """Be a worker until SIGTERM or Ctrl-C: then end the turn, hand over, and return; a second signal ends at once."""
+    settings = settings_from_environment()
+    settings = settings.model_copy(update={"partitions": partitions or settings.partitions})
+    async with Brody(home=home, accounts=accounts, settings=settings) as brody:
+        gc.freeze()
+        name = await brody.worker_name()
+        stop = asyncio.Event()
+        _stop_at_signals(stop)
+        _err.print(f"brody: {name} works on {brody.home}.", markup=False, soft_wrap=True)
+        await brody.work(stop)
+
+
+def _stop_at_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
 
 
 def _print_brief(brief: Brief, *, json: bool) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 import time
+import uuid
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -46,22 +49,73 @@ class HomeLock:
             raise ConfigurationError(what, "Remove it, or use another --home.") from error
         until = time.monotonic() + timeout
         while not _taken(file):
-            if time.monotonic() >= until:
-                file.seek(0)
-                holder = file.read().decode().strip() or "unknown"
+            holder, stays = _holder(file)
+            if stays or time.monotonic() >= until:
                 file.close()
-                raise HomeBusy(f"Process {holder} works on {self._path.parent}.") from None
+                how = ", until it is stopped" if stays else ""
+                raise HomeBusy(f"Process {holder} works on {self._path.parent}{how}.") from None
             await asyncio.sleep(0.05)
         self._file = file
-        with suppress(OSError):  # who holds it is only told, and a disk may be full
-            file.truncate(0)
-            file.write(f"{os.getpid()}".encode())
+        self._tell("")
+
+    def stay(self) -> None:
+        """Let others know that this process works until it is stopped, so that nobody waits for its end."""
+        self._tell(" stays")
+
+    def _tell(self, more: str) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # who holds it is only told, and a disk may be full
+                self._file.truncate(0)
+                self._file.write(f"{os.getpid()}{more}".encode())
 
     def release(self) -> None:
         """Give the lock up."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+class WorkerPlace:
+    """The place of one of several workers on a home: a numbered file that it holds (flock).
+
+    The next process that takes the place is the same worker: the one before is dead, and what it held is free.
+    """
+
+    def __init__(self, home: Path, number: int, file: IO[bytes]) -> None:
+        self._file = file
+        file.seek(0)
+        mark = file.read().decode("ascii", "replace").strip()
+        if not mark:
+            mark = uuid.uuid4().hex[:12]
+            file.write(mark.encode())
+        self.name = f"{socket.gethostname()}/{mark}"
+        """The worker's id: a home that was copied to another machine has other workers."""
+        self.in_hand = home / f"in-hand-{number}"
+
+    @classmethod
+    def take(cls, home: Path) -> WorkerPlace:
+        """Take the first place that no process has."""
+        for number in count():
+            file = (home / f"worker-{number}").open("a+b", buffering=0)
+            if _taken(file):
+                return cls(home, number, file)
+            file.close()
+        raise AssertionError  # there is always one more
+
+    def release(self) -> None:
+        """Give the place up."""
+        self._file.close()
+
+
+def _holder(file: IO[bytes]) -> tuple[str, bool]:
+    """Return the process that says it holds a lock, and whether it lives and stays."""
+    file.seek(0)
+    pid, *more = file.read().decode("ascii", "replace").split()[:2] or ["unknown"]
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OSError):  # an earlier holder's: the present one has not written yet
+        return pid, False
+    return pid, bool(more)
 
 
 def _taken(file: IO[bytes]) -> bool:

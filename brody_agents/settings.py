@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """A Redis or Valkey to use instead of the embedded one; ``memory:`` for the in-memory bus."""
     database_url: str = ""
     """A PostgreSQL to use instead of the home's SQLite file: ``postgresql://user:password@host/database``."""
+    partitions: str = ""
+    """Which of the 64 partitions a worker may hold, such as ``0-31,40``; empty for all. Only with a database."""
     cpu_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     """Processes for parsing and features; 0 does it all in threads."""
     lock_timeout: float = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 
 from brody_agents.action import ActionResult, ActionState, AgentAction
 from brody_agents.agent import BrodyAgent
-from brody_agents.communication.bus.base import Bus
+from brody_agents.communication.bus.base import Bus, partition_of
 from brody_agents.communication.bus.embedded import EmbeddedValkey
 from brody_agents.communication.bus.failover import FailoverBus
 from brody_agents.communication.bus.memory import MemoryBus
@@ -30,11 +31,12 @@ from brody_agents.coordinator.in_hand import InHand
 from brody_agents.coordinator.intake import BackPressure, Intake
 from brody_agents.coordinator.lanes import Limits
 from brody_agents.coordinator.own_agent import CoordinatorAgent
+from brody_agents.coordinator.partitions import ALL, Fences, PartitionKeeper, Share, partitions_from
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.coordinator.rate_windows import Rate, window_of
 from brody_agents.coordinator.resource_manager import ResourceManager
-from brody_agents.errors import BusUnavailable
-from brody_agents.home import HomeLock
+from brody_agents.errors import BusUnavailable, ConfigurationError
+from brody_agents.home import HomeLock, WorkerPlace
 from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import Letter
@@ -52,10 +54,11 @@ from brody_agents.settings import Settings
 
 log = logger(__name__)
 _LOOK = 0.1
+_CACHES = 64
 
 
 class Worker:
-    """Work off a ledger's messages and actions; there is one for a home at a time."""
+    """Work off a ledger's messages and actions: one for a home at a time, or several that share a PostgreSQL."""
 
     def __init__(
         self,
@@ -72,15 +75,15 @@ class Worker:
         self._exit = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._caches: dict[tuple[str, str | None], dict[str, Any]] = {}
+        self._lock: HomeLock | None = None
+        self._place: WorkerPlace | None = None
+        self._keeper: PartitionKeeper | None = None
+        self.share = Share()
 
     async def start(self) -> None:
-        """Take the home's lock, start the bus, and begin to work."""
-        if self._home is not None:
-            lock = HomeLock(self._home)
-            await lock.acquire(self._settings.lock_timeout)
-            self._exit.callback(lock.release)
+        """Take the home's lock, or a share of the partitions; start the bus, and begin to work."""
+        await self._settle_in()
         road = await self._bus()
-        resources = self._resources(road)
         self.bus = bus = FailoverBus(road)
         self._exit.push_async_callback(bus.close)
         self.shared = SharedValues(self._ledger, bus)
@@ -103,13 +106,15 @@ class Worker:
             make_context=self._context,
             wake_executor=self.wake_executors,
             limits=Limits(self._settings.handler_timeout, await self._in_hand()),
+            share=self.share,
         )
-        self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
         publish = self._coordinator.outbox.publish
+        self._executor = Executor(self._ledger, self._registry, self._book, publish, self.share)
         self._outside = AccountExecutor(
             *(self._ledger, self._registry, self._book, publish, self._accounts),
-            resources=resources,
             recall=self._settings.recall_seconds,
+            resources=self._resources(road),
+            partitions=frozenset() if self._place else None,
         )
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
@@ -118,22 +123,34 @@ class Worker:
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
+        await self._take_share()
         works = (self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run())
         self._tasks = [self._task(work) for work in works]
+        if self._keeper:
+            self._tasks.append(self._task(self._keeper.run()))
 
     async def stop(self) -> None:
-        """Stop; what is under way stays in the ledger."""
+        """Stop, and hand over to the other workers; what is under way stays in the ledger."""
         if self._tasks:
             self._coordinator.stop()
             self._executor.stop()
             self._sweeper.stop()
             self._outside.stop()
+        if self._keeper:
+            await self._hand_over(self._keeper)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()
 
+    async def until(self, event: asyncio.Event) -> None:
+        """Go on until an event is set, and let it be known that nobody need wait for an end before."""
+        if self._lock:
+            self._lock.stay()
+        await self._until(_set(event))
+
     async def look(self) -> None:
-        """See at once what was written to the ledger beside the coordinator."""
+        """See at once what was written to the ledger beside the coordinator; have the other workers see it."""
+        await self.share.announce(ALL)
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
         self.wake_executors()
@@ -153,6 +170,64 @@ class Worker:
         """Use the bus once and return what it is."""
         await self.bus.set_shared("doctor", {"ping": (b"1", 1000)})
         return self.bus.describe()
+
+    # -- among other workers ---------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Return what this worker is called."""
+        return self._place.name if self._place else f"process {os.getpid()}, alone"
+
+    async def _settle_in(self) -> None:
+        """Take the home's lock; a PostgreSQL is shared by workers, which take a place each."""
+        if self._home is None:
+            return
+        if self._settings.database_url:
+            self._place = WorkerPlace.take(self._home)
+            self._exit.callback(self._place.release)
+            return
+        if self._settings.partitions:
+            what = "BRODY_PARTITIONS is set, and there is no database that workers could share."
+            raise ConfigurationError(what, "Set BRODY_DATABASE_URL, or leave the partitions out.")
+        self._lock = HomeLock(self._home)
+        await self._lock.acquire(self._settings.lock_timeout)
+        self._exit.callback(self._lock.release)
+
+    async def _take_share(self) -> None:
+        if self._place is None:
+            return
+        self.bus.on_announcement = self._heard
+        allowed = partitions_from(self._settings.partitions)
+        keeper = PartitionKeeper(
+            self._ledger, self._place.name, allowed, self._hold, self._outside.at_work, self.bus.announce
+        )
+        self.share.fences, self.share.announce, self.share.lost = {}, self.bus.announce, keeper.lost
+        self._keeper = keeper
+        await keeper.start()
+
+    async def _hold(self, fences: Fences) -> None:
+        """Work on these partitions from now on."""
+        await self._coordinator.hold(fences)
+        await self._outside.hold(frozenset(fences))
+        self.wake_executors()
+
+    def _heard(self, partitions: frozenset[int]) -> None:
+        """See what another process has written, or that the division of the work has changed."""
+        if not partitions and self._keeper:
+            self._keeper.look()
+        if partitions & self.share.partitions:
+            self._coordinator.outbox.look()
+            self._coordinator.wake()
+            self.wake_executors()
+
+    async def _hand_over(self, keeper: PartitionKeeper) -> None:
+        """Give the leases up when the last turn has ended; until then they are kept."""
+        keeper.close()
+        if self._tasks:
+            await asyncio.gather(*self._tasks[:-1], return_exceptions=True)
+        keeper.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await keeper.leave()
 
     # -- messages and actions -------------------------------------------------------------------------
 
@@ -179,6 +254,8 @@ class Worker:
         """Propose an action for a user and see it through as far as it goes by itself."""
         await self._ledger.ensure_users({user_id})
         proposed = await self._coordinator.propose(action, user_id)
+        if not self.share.has(user_id):
+            await self.share.announce({partition_of(user_id)})
         await self._until(self._carried_out(proposed.id))
         found = await Actions(self._ledger).show(proposed.id)
         return ActionResult(
@@ -219,6 +296,7 @@ class Worker:
             following = await self._book.advance(tx, [run.id])
             await messages.write(tx, self._ledger.vault, following.messages)
         self._book.note(following.completed, closed=())
+        await self.share.announce({partition_of(run.user_id)})
         await self._coordinator.outbox.fill(sweep=True)
         self._coordinator.wake()
         self.wake_executors()
@@ -228,7 +306,7 @@ class Worker:
         over = asyncio.Event()
         reporter = asyncio.create_task(self._report(run.id, progress, over))
         try:
-            await self._until(self._book.completion(run.id))
+            await self._until(self._completed(run.id))
         finally:
             over.set()
             await asyncio.gather(reporter, return_exceptions=True)
@@ -245,7 +323,7 @@ class Worker:
 
     async def _bus(self) -> Bus:
         url = self._settings.redis_url
-        if self._home is None or url == "memory:":
+        if self._home is None or url == "memory:" or (self._place and not url):
             return MemoryBus()
         from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
 
@@ -271,7 +349,7 @@ class Worker:
         """Open the note of what is in hand, having buried what has ended too many processes."""
         if self._home is None:
             return None
-        in_hand = InHand(self._home / "in-hand")
+        in_hand = InHand(self._place.in_hand if self._place else self._home / "in-hand")
         self._exit.callback(in_hand.close)
         await bury_poison(self._ledger, in_hand.left(), self._settings.poison_after, self._registry)
         return in_hand
@@ -284,7 +362,7 @@ class Worker:
         user_id, run_id = batch[0].user_id, batch[0].run_id
         now, zone = self._book.clock(run_id)
         run = self._book.get(run_id)
-        cache = self._caches.setdefault((user_id, run_id), {})
+        cache = self._cache(user_id, run_id)
         reading = Reading(self._ledger, user_id, zone, run.accounts if run else None, cache=cache)
         return Context(
             agent=agent.name,
@@ -297,6 +375,12 @@ class Worker:
             read=reading.seen,
             output_limit=self._settings.output_limit,
         )
+
+    def _cache(self, user_id: str, run_id: str | None) -> dict[str, Any]:
+        """Return what was read for a run; among others, what is no run's may have been changed by now."""
+        if not self.share.alone and (run_id is None or len(self._caches) >= _CACHES):
+            self._caches.clear()
+        return self._caches.setdefault((user_id, run_id), {})
 
     async def _write_brief(self, ctx: Context, run_id: str) -> Any:
         async with self._ledger.read() as tx:
@@ -340,6 +424,15 @@ class Worker:
         async with self._ledger.glance() as tx:
             return not await messages.any_due(tx) and not await actions.any_busy(tx)
 
+    async def _completed(self, run_id: str) -> None:
+        """Wait until a run is complete, whichever worker completes it."""
+
+        async def is_complete() -> bool:
+            async with self._ledger.glance() as tx:
+                return (await runs.load(tx, [run_id]))[run_id].state == runs.COMPLETE
+
+        await (self._book.completion(run_id) if self.share.alone else self._settled(is_complete))
+
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:
             action = await Actions(self._ledger).show(action_id)
@@ -348,10 +441,14 @@ class Worker:
         await self._settled(is_carried_out)
 
     async def _settled(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        """Wait until a condition holds, looking again after every transaction, and once a second."""
+        """Wait until a condition holds, looking again after every transaction, and from time to time."""
         while True:
             change = self._book.next_change()
             if await holds():
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(change.wait(), POLL)
+                await asyncio.wait_for(change.wait(), POLL if self.share.alone else _LOOK)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()

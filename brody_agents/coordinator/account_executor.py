@@ -50,7 +50,7 @@ from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.postgres import LedgerUnavailable
 from brody_agents.ledger.settling import settled
 from brody_agents.observability import logger
-from brody_agents.policy.recall import leaves_at
+from brody_agents.policy.recall import HELD, leaves_at
 from brody_agents.registry import Registry
 
 log = logger(__name__)
@@ -232,9 +232,6 @@ class AccountExecutor(Executor):
         except Exception as error:  # an account may raise anything; nothing was done yet
             await self._put_off(action, error)
             return None
-        if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
-            await self._leave(action, replace(action, not_before=until, held_until=until))
-            return None
         try:
             admission = await self._resources.admit(job.provider.account, patience=PATIENCE)
         except Denied as denied:
@@ -255,6 +252,9 @@ class AccountExecutor(Executor):
         except Exception as error:
             await self._resources.report(admission, error)
             return await self._put_off(action, error)
+        if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
+            await self._resources.withdraw(admission)
+            return await self._leave(action, replace(action, not_before=until, held_until=until))
         began = time.monotonic()
         try:
             begun = await self._begin(replace(job, intent=intent | {"account": job.provider.account}))
@@ -301,7 +301,8 @@ class AccountExecutor(Executor):
             return job.action.moved(ActionState.DONE, job.action.reason, result=effect.result()), None
         log.warning("effect failed", action=job.action.id, kind=job.action.kind, exc_info=error)
         if isinstance(error, NotSent):
-            return _once_more(job.action, str(error)), error
+            policy = pauses.DEFERRED if job.action.kind in HELD else pauses.ATTEMPTS
+            return _once_more(job.action, str(error), policy), error
         perhaps = (OutcomeUnknown, Retryable)
         if isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, perhaps)):
             return job.action.moved(ActionState.FAILED, str(error)), error
@@ -415,9 +416,9 @@ class AccountExecutor(Executor):
         return item.account, item.key, getattr(arguments, "version", None) or item.version
 
 
-def _once_more(action: ActionRecord, why: str) -> ActionRecord:
+def _once_more(action: ActionRecord, why: str, policy: pauses.Policy = pauses.ATTEMPTS) -> ActionRecord:
     """Return an action that surely was not carried out: approved again, or given up."""
-    pause = pauses.ATTEMPTS.pause(action.fence)
+    pause = policy.pause(action.fence)
     if pause is None:
         return action.moved(ActionState.FAILED, f"{why} Given up after {action.fence} attempts.")
     when = datetime.now(UTC) + timedelta(seconds=pause)

@@ -6,14 +6,16 @@ stranger wrote is adopted without its provenance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from brody_agents.communication.bus.base import Bus, Entry
+from brody_agents.communication.bus.base import Bus, Entry, partition_of
 from brody_agents.communication.message_protocol import AgentMessage, decode, encode
 from brody_agents.coordinator.lanes import Delivery
 from brody_agents.coordinator.outbox import Outbox
+from brody_agents.coordinator.partitions import Share
 from brody_agents.errors import Poison, ProtocolError
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import Burial, bury
@@ -62,12 +64,17 @@ class _Reading:
 class Admission:
     """Let messages in; ``open`` are those that are under way."""
 
-    def __init__(self, ledger: Ledger, bus: Bus, registry: Registry, outbox: Outbox) -> None:
+    def __init__(
+        self, ledger: Ledger, bus: Bus, registry: Registry, outbox: Outbox, share: Share | None = None
+    ) -> None:
         self._ledger = ledger
         self._bus = bus
         self._registry = registry
         self._outbox = outbox
+        self._share = share or Share()
         self.open: dict[str, OpenMessage] = {}
+        self._aside: defaultdict[str, list[Entry]] = defaultdict(list)
+        """Entries of open messages that others have published: they are done with when the message is."""
 
     async def admit(self, entries: Sequence[Entry]) -> list[Delivery]:
         """Return the deliveries that entries make; one to no agent only has to be closed."""
@@ -79,9 +86,18 @@ class Admission:
         await self._bus.acknowledge(list(reading.over.values()))
         return deliveries
 
+    def let_go(self, partitions: Collection[int]) -> None:
+        """Forget what is under way in partitions that another worker has now."""
+        for message_id in [i for i, o in self.open.items() if partition_of(o.message.user_id) in partitions]:
+            del self.open[message_id]
+        for message_id in [i for i, entries in self._aside.items() if entries[0].partition in partitions]:
+            del self._aside[message_id]
+
     def _decoded(self, entries: Sequence[Entry], reading: _Reading) -> list[Arrived]:
         decoded = []
         for entry in entries:
+            if entry.partition not in self._share.partitions:
+                continue  # its new holder has it, or will read it again
             try:
                 decoded.append((decode(entry.data, self._registry.payloads), entry))
             except ProtocolError as error:
@@ -89,7 +105,8 @@ class Admission:
         return decoded
 
     def _must_ask(self, message: AgentMessage, entry: Entry) -> bool:
-        return message.id not in self.open and not self._outbox.wrote(message.id, entry.data)
+        published = self._share.published(entry) and self._outbox.wrote(message.id, entry.data)
+        return message.id not in self.open and not published
 
     async def _standing(self, arrived: Sequence[Arrived], reading: _Reading) -> dict[str, Standing]:
         """Return what the ledger knows of messages; what it does not have, it adopts."""
@@ -110,6 +127,9 @@ class Admission:
             async with self._ledger.write() as tx:
                 stored = await messages.write(tx, self._ledger.vault, list(adopted.values()))
             standing |= {s.id: Standing(s.digest, open=True) for s in stored}
+            if not self._share.alone:
+                self._outbox.look()
+                await self._share.announce({s.partition for s in stored if not self._share.has(s.user_id)})
         return standing
 
     def _admitted(
@@ -124,12 +144,14 @@ class Admission:
             reading.bury(entry, id_taken(message, entry.data))
         elif known:  # a second copy on the bus
             known.entries.append(entry)
-        elif standing is not None and not standing.open:
-            reading.end(entry)
+        elif (standing is not None and not standing.open) or not self._share.has(message.user_id):
+            reading.end(entry)  # what a stranger has put on the wrong stream, the ledger has for its holder
         elif (due := _due_at(message, standing)) > datetime.now(UTC) and not message.expired:
             reading.end(entry)
             self._outbox.closed([message.id])
             self._outbox.due_at(due)
+        elif not self._share.published(entry):  # an earlier holder's, or a stranger's: the ledger's order decides
+            self._aside[message.id].append(entry)
         else:
             return self._opened(OpenMessage(believed, digest, set(), [entry]), standing, reading)
         return []
@@ -137,6 +159,7 @@ class Admission:
     def _opened(self, opened: OpenMessage, standing: Standing | None, reading: _Reading) -> list[Delivery]:
         message, done = opened.message, standing.done if standing else set()
         self.open[message.id] = opened
+        opened.entries += self._aside.pop(message.id, ())
         self._outbox.arrived(message.id, message.user_id)
         route = self._registry.route(message)
         agents = [name for name in route.agents if name not in done]

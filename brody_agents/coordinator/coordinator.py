@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState, AgentAction, action_id
-from brody_agents.communication.bus.base import Bus, Entry
+from brody_agents.communication.bus.base import Entry, SharedBus, partition_of
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
@@ -26,9 +26,10 @@ from brody_agents.coordinator.admission import Admission, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext
 from brody_agents.coordinator.outbox import Outbox
+from brody_agents.coordinator.partitions import Fences, Share
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BusUnavailable
-from brody_agents.ledger import autonomy, items
+from brody_agents.ledger import autonomy, items, partitions
 from brody_agents.ledger import messages as backlog
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import bury
@@ -67,7 +68,7 @@ class Coordinator:
         self,
         *,
         ledger: Ledger,
-        bus: Bus,
+        bus: SharedBus,
         registry: Registry,
         shared: SharedValues,
         resolver: ConflictResolver,
@@ -76,6 +77,7 @@ class Coordinator:
         make_context: MakeContext,
         wake_executor: Callable[[], None],
         limits: Limits | None = None,
+        share: Share | None = None,
     ) -> None:
         self._ledger = ledger
         self._bus = bus
@@ -87,16 +89,19 @@ class Coordinator:
         self._make_context = make_context
         self._wake_executor = wake_executor
         self._limits = limits or Limits()
-        self.outbox = Outbox(ledger, bus)
+        self.share = share or Share()
+        self.outbox = Outbox(ledger, bus, self.share)
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._admission = Admission(ledger, bus, registry, self.outbox)
+        self._admission = Admission(ledger, bus, registry, self.outbox, self.share)
         self._ready: list[Finished] = []
         self._something = asyncio.Event()
         self._reading: asyncio.Task[list[Entry]] | None = None
-        self._stopping = False
+        self._stopping = self._running = False
+        self._change: tuple[Fences, asyncio.Future[None]] | None = None
 
     async def run(self) -> None:
         """Take turns until ``stop``."""
+        self._running = True
         try:
             await self.outbox.fill(sweep=True)
             while not self._stopping:
@@ -113,12 +118,46 @@ class Coordinator:
         """Take one turn."""
         entries = await self._arrivals()
         deliveries = await self._admission.admit(entries)
+        await self._runs.know({d.message.run_id for d in deliveries if d.message.run_id})
         self._dispatch(deliveries)
         finished = self._take_ready()
         if finished:
             turn = await self._commit(finished)
             await self._after(turn)
         await self.outbox.fill()
+        await self._follow_change()
+
+    async def hold(self, fences: Fences) -> None:
+        """Work on these partitions and no others, from the end of the turn under way on; return when that is so."""
+        done = asyncio.get_running_loop().create_future()
+        self._change = (fences, done)
+        if self._running:
+            self.wake()
+            await done
+        else:
+            await self._follow_change()
+
+    async def _follow_change(self) -> None:
+        if self._change is None:
+            return
+        (fences, done), self._change = self._change, None
+        before, self.share.fences = self.share.fences or {}, fences
+        try:
+            await self._let_go({p for p, fence in before.items() if fences.get(p) != fence})
+            await self._bus.hold(fences)
+            if set(fences.items()) - set(before.items()):
+                await self.outbox.fill(sweep=True)
+        except BaseException:
+            done.cancel()  # whoever waits must not wait for ever
+            raise
+        done.set_result(None)
+
+    async def _let_go(self, partitions: Collection[int]) -> None:
+        """Give up what is under way in partitions; the ledger has it for whoever holds them next."""
+        lanes = [self._lanes.pop(key) for key in list(self._lanes) if partition_of(key[0]) in partitions]
+        await asyncio.gather(*(lane.stop() for lane in lanes))
+        self._admission.let_go(partitions)
+        self.outbox.let_go(partitions)
 
     def wake(self) -> None:
         """Have the next turn begin now."""
@@ -183,9 +222,13 @@ class Coordinator:
         self._something.set()
 
     def _take_ready(self) -> list[Finished]:
-        """Return the outcomes that are ready."""
+        """Return the outcomes that are ready, without those of messages that were let go."""
         ready, self._ready = self._ready, []
-        return ready
+        return ready if self.share.alone else [f for f in ready if self._is_mine(f)]
+
+    def _is_mine(self, finished: Finished) -> bool:
+        lane = self._lanes.get((_user(finished), _agent(finished)), NO_LANE)
+        return lane is finished.lane and all(d.message.id in self._admission.open for d in finished.deliveries)
 
     # -- the transaction ----------------------------------------------------------------------------
 
@@ -193,6 +236,7 @@ class Coordinator:
         """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
         turn = Turn()
         async with self._ledger.write() as tx:
+            finished = await self._held(tx, finished)
             await self._settle_context(tx, finished, turn)
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
             judged = await self._judged(tx, turn.settled)
@@ -212,6 +256,16 @@ class Coordinator:
     async def _write(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[Stored]:
         encoded = {i: data for f in reversed(settled) for i, data in f.outcome.encoded.items()}  # the first one counts
         return await backlog.write(tx, self._ledger.vault, [m for f in settled for m in f.outcome.messages], encoded)
+
+    async def _held(self, tx: AsyncConnection, finished: Sequence[Finished]) -> Sequence[Finished]:
+        """Drop outcomes of partitions that another worker has taken over; none can be until this transaction ends."""
+        if self.share.fences is None:
+            return finished
+        fences = {p: self.share.fences.get(p, -1) for p in (partition_of(_user(f)) for f in finished)}
+        held = await partitions.held(tx, fences)
+        if held != fences.keys():
+            self.share.lost(fences.keys() - held)
+        return [f for f in finished if partition_of(_user(f)) in held]
 
     async def _settle_context(self, tx: AsyncConnection, finished: Sequence[Finished], turn: Turn) -> None:
         """Sort out what was handled before, what lost a race on shared context, and what won."""
@@ -311,6 +365,9 @@ class Coordinator:
             lane.again(void)
 
     async def _give_up(self) -> None:
+        self._running = False
+        if self._change:
+            self._change[1].set_result(None)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +26,7 @@ from brody_agents.communication.message_protocol import (
     stable_id,
 )
 from brody_agents.coordinator import effects, inverses
+from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.progress import Following, RunBook
 from brody_agents.errors import BrodyError
 from brody_agents.ledger import actions, messages
@@ -47,11 +49,14 @@ Publish = Callable[[Sequence[Stored]], Awaitable[None]]
 class Executor:
     """Work off the approved actions."""
 
-    def __init__(self, ledger: Ledger, registry: Registry, runs: RunBook, publish: Publish) -> None:
+    def __init__(
+        self, ledger: Ledger, registry: Registry, runs: RunBook, publish: Publish, share: Share | None = None
+    ) -> None:
         self._ledger = ledger
         self._registry = registry
         self._runs = runs
         self._publish = publish
+        self._share = share or Share()
         self._wanted = asyncio.Event()
         self._stopping = False
 
@@ -78,10 +83,11 @@ class Executor:
         a = table(Action).c
         wanted = (a.state == ActionState.APPROVED, a.kind.in_(sorted(effects.EFFECTS)))
         async with self._ledger.glance() as tx:
-            users = {found.user_id for found in await tx.execute(table(Action).select().where(*wanted).limit(BATCH))}
+            found = (await tx.execute(select(a.user_id).where(*wanted).distinct())).scalars()
+            users = [user_id for user_id in found if self._share.has(user_id)][:BATCH]
         if not users:
             return 0
-        await self._ledger.ensure_users(users)
+        await self._ledger.ensure_users(set(users))
         async with self._ledger.write() as tx:
             approved = await actions.load(tx, self._ledger.vault, *wanted, a.user_id.in_(users), limit=BATCH)
             ended = [await self._carried_out(tx, action) for action in approved]

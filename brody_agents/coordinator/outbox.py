@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from brody_agents.communication.bus.base import Bus
+from brody_agents.communication.bus.base import Bus, partition_of
+from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
@@ -38,9 +39,10 @@ class _Sent:
 class Outbox:
     """Keep account of what is under way, and fill the bus from the backlog."""
 
-    def __init__(self, ledger: Ledger, bus: Bus) -> None:
+    def __init__(self, ledger: Ledger, bus: Bus, share: Share | None = None) -> None:
         self._ledger = ledger
         self.bus = bus
+        self._share = share or Share()
         self._published: dict[str, _Sent] = {}
         self._users: dict[str, str] = {}
         self._count: Counter[str] = Counter()
@@ -72,7 +74,13 @@ class Outbox:
                     del self._count[user_id]
 
     async def publish(self, stored: Sequence[Stored]) -> None:
-        """Publish what was just written as far as there is room; the rest waits in the ledger for ``fill``."""
+        """Publish what was just written as far as there is room; the rest waits in the ledger for ``fill``.
+
+        Other workers are told of what is theirs.
+        """
+        if others := {m.partition for m in stored if not self._share.has(m.user_id)}:
+            await self._share.announce(others)
+            stored = [m for m in stored if m.partition not in others]
         if self._behind is None:
             self._missed = True
             return  # older ones may wait: the ledger's order decides
@@ -85,14 +93,24 @@ class Outbox:
         if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())
-            overdue = self._chosen(await messages.overdue(self._ledger, STREAM_LIMIT))  # to be recorded
+            overdue = self._chosen(
+                await messages.overdue(self._ledger, STREAM_LIMIT, self._share.among)
+            )  # to be recorded
             await self._send(await self._read({message.id for message in overdue}))
-            self._later = await messages.next_due(self._ledger)
+            self._later = await messages.next_due(self._ledger, self._share.among)
         elif not self._worth_a_look():
             return
         await self._send(await self._next())
         while self._missed and self._worth_a_look():  # something was written while the ledger was read
             await self._send(await self._next())
+
+    def look(self) -> None:
+        """Learn that others have written to the ledger, so that anybody may have something there."""
+        self._behind, self._missed, self._swept = None, True, -SWEEP
+
+    def let_go(self, partitions: Collection[int]) -> None:
+        """Forget what is under way in partitions that another worker has now."""
+        self.closed([i for i, user_id in self._users.items() if partition_of(user_id) in partitions])
 
     def due_at(self, time: datetime) -> None:
         """Learn that a message waits until a time."""
@@ -120,7 +138,7 @@ class Outbox:
         chosen: list[Waiting] = []
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
-            rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full)
+            rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full, among=self._share.among)
             turns = in_turn(rows, await self._longest(rows, full))
             self._behind = full
             chosen += self._chosen([row for row in turns if row.id not in self._users])
@@ -136,7 +154,8 @@ class Outbox:
         """Return who has waited longest; the ledger is asked only if it has more than these rows."""
         since = datetime.now(UTC) - AGEING
         if len(rows) > STREAM_LIMIT:
-            return await messages.longest_waiting(self._ledger, STREAM_LIMIT // SHARE, since, without=full)
+            limit, among = STREAM_LIMIT // SHARE, self._share.among
+            return await messages.longest_waiting(self._ledger, limit, since, without=full, among=among)
         return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)
 
     async def _lost(self) -> list[Stored]:

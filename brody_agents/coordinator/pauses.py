@@ -31,6 +31,8 @@ class Policy:
 
 ATTEMPTS = Policy(wait_exponential_jitter(max=LONGEST), stop_after_attempt(6))
 """For an attempt that surely did nothing: 1 to 2 seconds, then twice as long each time, six attempts in all."""
+DEFERRED = Policy(wait_exponential_jitter(multiplier=30, max=LONGEST), stop_after_attempt(6))
+"""For a message that a server did not take for now: many want minutes to pass before they do."""
 UNREACHABLE = Policy(wait_exponential_jitter(multiplier=2, max=LONGEST), stop_after_attempt(100))
 """For an account that could not be asked: up to an hour, for some four days."""
 OUTCOME = Policy(wait_exponential_jitter(multiplier=2, max=LONGEST))

@@ -52,6 +52,12 @@ class RunBook:
         """Take runs into account."""
         self._runs.update(known)
 
+    async def know(self, run_ids: Collection[str]) -> None:
+        """Take runs into account that another process has begun."""
+        if unknown := [run_id for run_id in run_ids if run_id not in self._runs]:
+            async with self._ledger.glance() as tx:
+                self._runs.update(await runs.load(tx, unknown))
+
     def get(self, run_id: str | None) -> RunRecord | None:
         """Return a run that is known here."""
         return self._runs.get(run_id or "")

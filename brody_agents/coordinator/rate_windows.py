@@ -12,15 +12,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from brody_agents.communication.bus.base import PARTITIONS, Bus
 from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 from brody_agents.errors import ConfigurationError
 from brody_agents.observability import logger
+
+if TYPE_CHECKING:
+    from brody_agents.communication.bus.redis_streams import Client
 
 log = logger(__name__)
 SLICES = 20
@@ -151,7 +153,7 @@ return wait
 class RedisWindow:
     """Count on Redis or Valkey, for all workers; ``prefix`` keeps several homes apart on one server."""
 
-    def __init__(self, client: Redis, prefix: str = "brody") -> None:
+    def __init__(self, client: Client, prefix: str = "brody") -> None:
         self._script = client.register_script(_SCRIPT)
         self._prefix = prefix
 

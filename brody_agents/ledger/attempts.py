@@ -68,26 +68,17 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         "undo" if action.undoing else "intent": vault.seal(action.user_id, intent),
         "account": intent.get("account"),
         "not_before": None,
-<<<<<<< HEAD
         "tries": 0,
-=======
         "settled": None,
->>>>>>> sending
         "updated_at": datetime.now(UTC),
     }
     mine = _still(action, ActionState.APPROVED)
     changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount != 1:
         return None
-<<<<<<< HEAD
     begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, not_before=None, tries=0)
-    begun = replace(begun, account=intent.get("account"))
+    begun = replace(begun, account=intent.get("account"), settled=None)
     return replace(begun, undo=intent) if action.undoing else replace(begun, intent=intent)
-=======
-    return replace(
-        action, state=ActionState.EXECUTING, fence=action.fence + 1, intent=intent, not_before=None, settled=None
-    )
->>>>>>> sending
 
 
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,41 @@ class Ledger:
                     if connection.dialect.name == "postgresql":
                         await postgres.only_writer(connection)
                     yield connection
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[AsyncConnection]:
+        """Give a write transaction that waits for no turn, for tables that no turn writes and that lock for themselves.
+
+        SQLite has one writer in any case.
+        """
+        if self._engine.dialect.name != "postgresql":
+            async with self.write() as tx:
+                yield tx
+            return
+        with _translated():
+            async with self._engine.begin() as tx:
+                yield tx
+
+    @asynccontextmanager
+    async def only_one(self, what: str, timeout: float) -> AsyncIterator[None]:
+        """Let one process at a time go on with something; raise ``LedgerBusy`` after ``timeout`` seconds.
+
+        Only the processes of a PostgreSQL need it: the home's lock does it for the others. The server frees it when
+        the process ends, however it ends.
+        """
+        if self._engine.dialect.name != "postgresql":
+            yield
+            return
+        with _translated():
+            async with self._engine.connect() as plain:
+                connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+                if not await postgres.only_one(connection, what, timeout):
+                    raise LedgerBusy(f"Another process is at it: {what}.")
+                try:
+                    yield
+                finally:
+                    with suppress(DBAPIError):  # a server that has lost the connection has freed it
+                        await postgres.let_others(connection, what)
 
     async def ensure_users(self, user_ids: set[str]) -> None:
         """Create the users that are unknown, and take their sealing keys into use."""

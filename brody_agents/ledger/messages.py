@@ -149,25 +149,33 @@ async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
         await tx.execute(update(table(Message)).where(among(tx, _M.id, ids)).values(open=False))
 
 
-async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Waiting]:
+async def backlog(
+    ledger: Ledger, limit: int, *, without: Collection[str] = (), among: Collection[int] | None = None
+) -> list[Waiting]:
     """Return open messages that are due: by priority, then the earliest deadline, then as they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
-    not depend on how fast accounts are read. Users in ``without`` are passed over.
+    not depend on how fast accounts are read. Users in ``without`` are passed over, and all that are of other
+    partitions than those in ``among``.
     """
-    query = _due(*_WAITING).where(*_others(without)).order_by(*_ORDER)
+    query = _due(*_WAITING).where(*_others(without), *_of(among)).order_by(*_ORDER)
     return await _waiting(ledger, query.limit(limit))
 
 
 async def longest_waiting(
-    ledger: Ledger, limit: int, since: datetime, *, without: Collection[str] = ()
+    ledger: Ledger,
+    limit: int,
+    since: datetime,
+    *,
+    without: Collection[str] = (),
+    among: Collection[int] | None = None,
 ) -> list[Waiting]:
     """Return those that have waited since a time among what is next of each priority, the oldest first.
 
     Next are, of each, those with the earliest deadlines, and the oldest of those without one: so the index of the
     backlog answers, and nothing needs an index of age.
     """
-    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without))
+    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without), *_of(among))
     heads = [
         due.where(_M.priority == priority, with_one).order_by(*_ORDER).limit(limit).subquery()
         for priority in _PRIORITIES
@@ -177,17 +185,18 @@ async def longest_waiting(
     return sorted(found, key=lambda m: m.seq)[:limit]
 
 
-async def overdue(ledger: Ledger, limit: int) -> list[Waiting]:
+async def overdue(ledger: Ledger, limit: int, among: Collection[int] | None = None) -> list[Waiting]:
     """Return open messages whose deadline has passed, whether they are due or not."""
     late = (_M.priority.in_(_PRIORITIES), _M.deadline <= datetime.now(UTC))
-    return await _waiting(ledger, select(*_WAITING).where(_M.open, *late).limit(limit))
+    return await _waiting(ledger, select(*_WAITING).where(_M.open, *late, *_of(among)).limit(limit))
 
 
-async def next_due(ledger: Ledger) -> datetime | None:
+async def next_due(ledger: Ledger, among: Collection[int] | None = None) -> datetime | None:
     """Return when the next of the messages that are to wait is due."""
     query = select(func.min(_M.not_before, type_=_M.not_before.type))
     async with ledger.glance() as tx:
-        due: datetime | None = (await tx.execute(query.where(_M.open, _M.not_before > datetime.now(UTC)))).scalar()
+        waiting = (_M.open, _M.not_before > datetime.now(UTC), *_of(among))
+        due: datetime | None = (await tx.execute(query.where(*waiting))).scalar()
     return due
 
 
@@ -239,6 +248,10 @@ def _due(*columns: Any, late: Sequence[Any] = ()) -> Any:
 
 def _others(without: Collection[str]) -> list[Any]:
     return [_M.user_id.not_in(without)] if without else []
+
+
+def _of(partitions: Collection[int] | None) -> list[Any]:
+    return [] if partitions is None else [_M.partition.in_(sorted(partitions))]
 
 
 def _begun() -> Any:

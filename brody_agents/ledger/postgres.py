@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -12,6 +14,8 @@ from brody_agents.errors import BrodyError, ConfigurationError, LedgerError, Ret
 
 _WRITER = 0x62726F6479  # "brody"
 _PATIENCE_MS = 15_000
+_IDLE_MS = 10_000
+"""How long a process that was stopped in a write transaction may hold up all others."""
 _SETTINGS = {"synchronous_commit": "on", "lock_timeout": str(_PATIENCE_MS), "timezone": "UTC"}
 
 
@@ -55,9 +59,33 @@ def _place(url: str) -> URL:
 _LIKE = "Set it like postgresql://user:password@host/database, or unset it."
 
 
+_ONLY_WRITER = text(
+    f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true), pg_advisory_xact_lock(:writer)"
+)
+
+
 async def only_writer(tx: AsyncConnection) -> None:
     """Wait until no other transaction writes; the lock ends with the transaction."""
-    await tx.execute(text("SELECT pg_advisory_xact_lock(:writer)"), {"writer": _WRITER})
+    await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
+
+
+async def only_one(connection: AsyncConnection, what: str, timeout: float) -> bool:
+    """Take a lock of the session; say whether it could be had within ``timeout`` seconds."""
+    until = time.monotonic() + timeout
+    while not (await connection.execute(select(func.pg_try_advisory_lock(_key(what))))).scalar():
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+async def let_others(connection: AsyncConnection, what: str) -> None:
+    """Free a lock of the session."""
+    await connection.execute(select(func.pg_advisory_unlock(_key(what))))
+
+
+def _key(what: str) -> Any:
+    return func.hashtextextended(f"brody {what}", 0)
 
 
 def explained(error: DBAPIError) -> BrodyError | None:

@@ -20,6 +20,8 @@ from brody_agents.ledger.resource_tables import ResourceLease as ResourceLease
 from brody_agents.ledger.rows import SEQUENCE, json_column, sealed_column, time_column
 from brody_agents.ledger.rows import Row as Row
 from brody_agents.ledger.types import Sealed, SealedBytes, UtcTime
+from brody_agents.ledger.worker_tables import LiveWorker as LiveWorker
+from brody_agents.ledger.worker_tables import PartitionLease as PartitionLease
 
 
 def _count() -> Any:

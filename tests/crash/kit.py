@@ -86,6 +86,11 @@ class Run:
             raise AssertionError(f"It did not end within {seconds} s:\n{self._text('err')}")
         return Ended(self.process.exitcode, self._text("out"), self._text("err"))
 
+    @property
+    def said(self) -> str:
+        """Return what it has written to standard error so far."""
+        return self._text("err") if (self.folder / f"{self.name}.err").exists() else ""
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self.process.pid is not None

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from brody_agents import AgentAction, Brody
 from brody_agents.errors import ConfigurationError, LedgerError
-from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from brody_agents.ledger.postgres import LedgerUnavailable
 from brody_agents.settings import Settings
 
@@ -45,6 +45,40 @@ async def test_two_workers_write_one_after_the_other(database_url: str) -> None:
 async def _users(ledger: Ledger) -> int:
     async with ledger.write() as tx:
         return int((await tx.execute(text("SELECT count(*) FROM users"))).scalar() or 0)
+
+
+@pytest.mark.integration
+async def test_a_writer_that_sleeps_does_not_hold_up_the_others_for_ever(database_url: str) -> None:
+    """The server ends a write transaction of a process that was stopped in it."""
+    ledger = await Ledger.open(None, database_url)
+    async with ledger.write() as tx:
+        assert (await tx.execute(text("SHOW idle_in_transaction_session_timeout"))).scalar() == "10s"
+    async with ledger.beside() as tx:
+        assert (await tx.execute(text("SHOW idle_in_transaction_session_timeout"))).scalar() == "0"
+    await ledger.close()
+
+
+@pytest.mark.integration
+async def test_one_process_at_a_time_runs_the_same(database_url: str) -> None:
+    """Others wait, and say so; the server frees it when it loses the process."""
+    one, two = await Ledger.open(None, database_url), await Ledger.open(None, database_url)
+    async with one.only_one("a run", 5):
+        async with two.only_one("another run", 5):
+            pass
+        with pytest.raises(LedgerBusy, match="a run"):
+            async with two.only_one("a run", 0.1):
+                pass
+    async with two.only_one("a run", 0.1), two.write() as tx:
+        await tx.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+                " AND granted AND pid <> pg_backend_pid()"
+            )
+        )
+        async with one.only_one("a run", 5):
+            pass
+    await one.close()
+    await two.close()
 
 
 @pytest.mark.integration

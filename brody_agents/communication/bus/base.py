@@ -7,9 +7,9 @@ again what was lost on it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 PARTITIONS = 64
 BATCH = 256
@@ -28,6 +28,8 @@ class Entry:
     partition: int
     id: str
     data: bytes
+    fence: int | None = None
+    """The fencing number under which it was published; none by a worker that is alone, and by anybody else."""
 
 
 class Bus(Protocol):
@@ -57,3 +59,23 @@ class Bus(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return what ``brody doctor`` shows."""
+
+
+Heard = Callable[[frozenset[int]], None]
+"""Called with partitions for which there is something new in the ledger; none: the division of work has changed."""
+
+
+@runtime_checkable
+class SharedBus(Bus, Protocol):
+    """A bus that several workers share, each with partitions of its own."""
+
+    on_announcement: Heard
+
+    async def hold(self, fences: Mapping[int, int]) -> None:
+        """Read these partitions only, under their fencing numbers: whoever held one before takes nothing from it.
+
+        What lies on the stream of a partition that is new here comes again, whoever has read it before.
+        """
+
+    async def announce(self, partitions: Collection[int] = ()) -> None:
+        """Tell all workers that something for these partitions was written to the ledger; at best, not for sure."""

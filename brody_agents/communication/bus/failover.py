@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from brody_agents.communication.bus.base import BATCH, Bus, Entry
+from brody_agents.communication.bus.base import BATCH, Bus, Entry, Heard, SharedBus
 from brody_agents.communication.bus.memory import MemoryBus
-from brody_agents.errors import BusUnavailable
+from brody_agents.errors import BusUnavailable, ConfigurationError
 from brody_agents.observability import logger
 
 log = logger(__name__)
@@ -21,6 +21,7 @@ class FailoverBus:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._failed: Bus | None = None
+        self._fences: Mapping[int, int] = {}
         self.on_failover: Callable[[], None] = lambda: None
         """Called once, when what was on the bus is lost."""
 
@@ -35,6 +36,30 @@ class FailoverBus:
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Say that entries are done with."""
         await self._bus.acknowledge(entries)
+
+    @property
+    def on_announcement(self) -> Heard:
+        """Return what hears the other workers; after a failover there is nothing to hear."""
+        return self._shared().on_announcement
+
+    @on_announcement.setter
+    def on_announcement(self, heard: Heard) -> None:
+        self._shared().on_announcement = heard
+
+    def _shared(self) -> SharedBus:
+        if not isinstance(self._bus, SharedBus):
+            what = f"Several workers cannot share the bus {self._bus.describe()['bus']}."
+            raise ConfigurationError(what, "Set BRODY_REDIS_URL to a Redis or Valkey.")
+        return self._bus
+
+    async def hold(self, fences: Mapping[int, int]) -> None:
+        """Read these partitions only, under their fencing numbers."""
+        self._fences = fences
+        await self._try(lambda bus: self._shared().hold(fences))
+
+    async def announce(self, partitions: Collection[int] = ()) -> None:
+        """Tell all workers that there is something new."""
+        await self._try(lambda bus: self._shared().announce(partitions))
 
     async def get_shared(self, user_id: str, key: str) -> bytes | None:
         """Return a live copy."""
@@ -58,6 +83,7 @@ class FailoverBus:
         except BusUnavailable as error:
             if self._failed is None:
                 log.warning("bus lost; going on in memory", error=str(error))
-                self._failed, self._bus = self._bus, MemoryBus()
+                self._failed, self._bus = self._bus, (memory := MemoryBus())
+                await memory.hold(self._fences)
                 self.on_failover()
             return await call(self._bus)

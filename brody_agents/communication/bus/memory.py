@@ -6,10 +6,10 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from brody_agents.communication.bus.base import BATCH, Entry
+from brody_agents.communication.bus.base import BATCH, Entry, Heard
 
 
 class MemoryBus:
@@ -20,11 +20,14 @@ class MemoryBus:
         self._pending: dict[str, Entry] = {}
         self._shared: dict[tuple[str, str], tuple[bytes, float | None]] = {}
         self._numbers = itertools.count(1)
+        self._fences: Mapping[int, int] = {}
+        self.on_announcement: Heard = lambda partitions: None
         self._arrived = asyncio.Event()
 
     async def publish(self, entries: Sequence[tuple[int, bytes]]) -> None:
         """Append entries."""
-        self._entries.extend(Entry(partition, str(next(self._numbers)), data) for partition, data in entries)
+        for partition, data in entries:
+            self._entries.append(Entry(partition, str(next(self._numbers)), data, self._fences.get(partition)))
         self._arrived.set()
 
     async def read(self, limit: int = BATCH, timeout: float = 1.0) -> list[Entry]:
@@ -43,6 +46,14 @@ class MemoryBus:
         """Forget entries."""
         for entry in entries:
             self._pending.pop(entry.id, None)
+
+    async def hold(self, fences: Mapping[int, int]) -> None:
+        """Keep the entries of these partitions, under these fencing numbers, and of no others."""
+        self._fences = dict(fences)
+        self._entries = deque(entry for entry in self._entries if fences.get(entry.partition) == entry.fence)
+
+    async def announce(self, partitions: Collection[int] = ()) -> None:
+        """Do nothing: nobody else is on this bus."""
 
     async def get_shared(self, user_id: str, key: str) -> bytes | None:
         """Return a shared value unless its time has passed."""

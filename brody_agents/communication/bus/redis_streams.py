@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -19,33 +19,49 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from brody_agents.communication.bus.base import BATCH, PARTITIONS, Entry, partition_of
+from brody_agents.communication.bus.base import BATCH, PARTITIONS, Entry, Heard, partition_of
 from brody_agents.errors import BusUnavailable, ConfigurationError
+
+if TYPE_CHECKING:
+    from redis.asyncio import RedisCluster
+
+    Client = Redis | RedisCluster
+    """A client of one server or of a cluster."""
 
 GROUP = "brody"
 POLL = 1.0
 """Seconds after which all partitions are looked at, for what no wake-up told of."""
-_FIELD = b"m"
+_CLUSTER = "redis+cluster"
+_FIELD, _FENCE = b"m", b"f"
+_ANNOUNCES = "!"
+"""What an announcement on the wake-up channel begins with; without it, the streams have something new."""
 
 
-def client_of(url: str) -> Redis:
-    """Return a client of a server; raise ``ConfigurationError`` for what is no URL of one.
+def client_of(url: str) -> Client:
+    """Return a client of a server or, with ``redis+cluster:``, of a cluster; raise ``ConfigurationError`` for no URL.
 
     It tries a lost connection again for half a second: the ledger has everything, so waiting gains little.
     """
+    kind: Any = Redis
+    if url.startswith(_CLUSTER):
+        from redis.asyncio import RedisCluster
+
+        kind = RedisCluster
     try:
-        return Redis.from_url(url, retry=Retry(ExponentialBackoff(cap=0.3, base=0.05), 3))
+        retry = Retry(ExponentialBackoff(cap=0.3, base=0.05), 3)
+        client: Client = kind.from_url(url.replace(_CLUSTER, "redis", 1), retry=retry)
+        return client
     except ValueError as error:
         raise ConfigurationError(
             f"BRODY_REDIS_URL is no URL of a server: {error}.",
-            "Write redis://HOST:PORT/DB, rediss://… or unix:///PATH, or memory: for none.",
+            "Write redis://HOST:PORT/DB, rediss://…, redis+cluster://HOST:PORT or unix:///PATH, or memory: for none.",
         ) from error
 
 
 class RedisStreamsBus:
     """Be the bus of one worker; ``prefix`` keeps several homes apart on one server."""
 
-    def __init__(self, client: Redis, *, prefix: str = "brody", consumer: str = "worker", where: str = "") -> None:
+    def __init__(self, client: Client, *, prefix: str = "brody", consumer: str = "worker", where: str = "") -> None:
         self._client = self.client = client
         self._prefix = self.prefix = prefix
         self._consumer = consumer
@@ -53,11 +69,15 @@ class RedisStreamsBus:
         self._ready = False
         self._preparing = asyncio.Lock()
         self._polled = 0.0
-        self._due: set[int] = set(range(PARTITIONS))
-        self._orphans: set[int] = set(range(PARTITIONS))
+        self._groups: dict[int, str] = dict.fromkeys(range(PARTITIONS), GROUP)
+        """The partitions that are read, and the consumer group of each: one a fencing number among many workers."""
+        self._fences: Mapping[int, int] = {}
+        self._due: set[int] = set(self._groups)
+        self._orphans: set[int] = set(self._groups)
         self._done: defaultdict[int, list[str]] = defaultdict(list)
         self._woken = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
+        self.on_announcement: Heard = lambda partitions: None
 
     async def publish(self, entries: Sequence[tuple[int, bytes]]) -> None:
         """Append entries in one round trip and wake all readers."""
@@ -67,8 +87,11 @@ class RedisStreamsBus:
         partitions = {partition for partition, _ in entries}
         pipeline = self._client.pipeline(transaction=False)
         for partition, data in entries:
-            pipeline.xadd(self._stream(partition), {_FIELD: data})
-        pipeline.publish(self._channel, ",".join(map(str, sorted(partitions))))
+            fence = self._fences.get(partition)
+            fields: dict[Any, Any] = {_FIELD: data} if fence is None else {_FIELD: data, _FENCE: fence}
+            pipeline.xadd(self._stream(partition), fields)
+        words = ",".join(map(str, sorted(partitions)))
+        pipeline.execute_command("PUBLISH", self._channel, words)  # a cluster's pipeline has no method for it
         await self._sent(pipeline.execute())
         self._wake(partitions)
 
@@ -81,8 +104,11 @@ class RedisStreamsBus:
                 await asyncio.wait_for(self._woken.wait(), timeout)
         if not self._due or time.monotonic() - self._polled >= POLL:
             self._polled = time.monotonic()
-            self._due.update(range(PARTITIONS))
-        due, self._due = sorted(self._due), set()  # emptied first: whoever wakes us during the round trip is heard
+            self._due.update(self._groups)
+        due, self._due = (
+            sorted(self._due & self._groups.keys()),
+            set(),
+        )  # emptied first: whoever wakes us during the round trip is heard
         try:
             return await self._read(due, limit)
         except BusUnavailable:
@@ -93,6 +119,22 @@ class RedisStreamsBus:
         """Note entries as done; the next read tells the server."""
         for entry in entries:
             self._done[entry.partition].append(entry.id)
+
+    async def hold(self, fences: Mapping[int, int]) -> None:
+        """Read these partitions only, each in a group of its fencing number that begins at the stream's beginning."""
+        groups = {partition: f"{GROUP}-{fence}" for partition, fence in fences.items()}
+        new = {partition: group for partition, group in groups.items() if self._groups.get(partition) != group}
+        self._groups, self._fences = groups, dict(fences)
+        self._due &= groups.keys()
+        self._orphans = set()
+        await self._prepare()
+        await self._make_groups(new)
+        await self._drop_groups(new)
+
+    async def announce(self, partitions: Collection[int] = ()) -> None:
+        """Tell all workers on the wake-up channel; who does not hear it looks by itself soon."""
+        with suppress(RedisError, OSError):
+            await self._client.publish(self._channel, _ANNOUNCES + ",".join(map(str, sorted(partitions))))
 
     async def get_shared(self, user_id: str, key: str) -> bytes | None:
         """Return a shared value's live copy; none where the server cannot be reached: the ledger has it."""
@@ -135,7 +177,7 @@ class RedisStreamsBus:
         claimed = self._orphans.intersection(wanted)
         pipeline = self._client.pipeline(transaction=False)
         for partition, ids in done.items():
-            pipeline.xack(self._stream(partition), GROUP, *ids)
+            pipeline.xack(self._stream(partition), self._groups.get(partition, GROUP), *ids)
             pipeline.xdel(self._stream(partition), *ids)
         for partition in wanted:
             self._ask(pipeline, partition, limit, partition in claimed)
@@ -151,7 +193,8 @@ class RedisStreamsBus:
         if claim:  # what a consumer that has gone never acknowledged
             pipeline.xautoclaim(self._stream(partition), GROUP, self._consumer, min_idle_time=0, count=limit)
         else:
-            pipeline.xreadgroup(GROUP, self._consumer, {self._stream(partition): ">"}, count=limit)
+            group = self._groups.get(partition, GROUP)
+            pipeline.xreadgroup(group, self._consumer, {self._stream(partition): ">"}, count=limit)
 
     async def _taken(self, partitions: list[int], answers: list[Any], limit: int, claimed: set[int]) -> list[Entry]:
         entries: list[Entry] = []
@@ -166,7 +209,7 @@ class RedisStreamsBus:
                 self._due.add(partition)
             if len(rows) < limit and partition in claimed:
                 self._orphans.discard(partition)
-            entries += [Entry(partition, _text(i), _data(fields)) for i, fields in rows if fields]
+            entries += [Entry(partition, _text(i), _data(fields), _fence(fields)) for i, fields in rows if fields]
         return entries
 
     # -- keys and connection -------------------------------------------------------------------------
@@ -174,28 +217,47 @@ class RedisStreamsBus:
     async def _prepare(self) -> None:
         async with self._preparing:
             if not self._ready:
-                await self._make_groups()
+                await self._make_groups(self._groups)
+                self._orphans = {partition for partition, group in self._groups.items() if group == GROUP}
+                if self._listener is None or self._listener.done():
+                    self._listener = asyncio.create_task(self._listen(), name="bus wake-up")
+                self._ready = True
 
-    async def _make_groups(self) -> None:
+    async def _make_groups(self, groups: Mapping[int, str]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for partition in range(PARTITIONS):
-            pipeline.xgroup_create(self._stream(partition), GROUP, id="0", mkstream=True)
+        for partition, group in groups.items():
+            pipeline.xgroup_create(self._stream(partition), group, id="0", mkstream=True)
         for answer in await self._sent(pipeline.execute(raise_on_error=False)):
             if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
                 raise BusUnavailable(f"The bus failed: {answer}.") from answer
-        self._due, self._orphans = set(range(PARTITIONS)), set(range(PARTITIONS))
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.create_task(self._listen(), name="bus wake-up")
-        self._ready = True
+        self._due |= groups.keys()
+
+    async def _drop_groups(self, groups: Mapping[int, str]) -> None:
+        """Remove the groups of earlier holders: what these have read is read again, and they read no more."""
+        pipeline = self._client.pipeline(transaction=False)
+        for partition in groups:
+            pipeline.xinfo_groups(self._stream(partition))
+        found = await self._sent(pipeline.execute())
+        pipeline = self._client.pipeline(transaction=False)
+        for (partition, mine), others in zip(groups.items(), found, strict=True):
+            for name in (_text(other["name"]) for other in others):
+                if _fence_of(name) < _fence_of(mine):
+                    pipeline.xgroup_destroy(self._stream(partition), name)
+        await self._sent(pipeline.execute())
 
     async def _listen(self) -> None:
         """Wait on the wake-up channel; without it the poll in ``read`` still finds everything."""
         pubsub: PubSub = self._client.pubsub(ignore_subscribe_messages=True)
         try:
+            await self._client.initialize()  # a cluster's subscription needs to know the slots
             await pubsub.subscribe(self._channel)
             async for message in pubsub.listen():
-                numbers = {int(word) for word in message["data"].split(b",") if word.isdigit()}
-                self._wake(numbers & set(range(PARTITIONS)))
+                words = _text(message["data"])
+                numbers = frozenset(int(w) for w in words.lstrip(_ANNOUNCES).split(",") if w.isdigit())
+                if words.startswith(_ANNOUNCES):
+                    self.on_announcement(numbers)
+                else:
+                    self._wake(numbers)
         except RedisError:
             self._ready = False
         finally:
@@ -211,8 +273,8 @@ class RedisStreamsBus:
                 f"The bus at {self._where} cannot be used: {error}.", "Mend it; the ledger has everything."
             ) from error
 
-    def _wake(self, partitions: set[int]) -> None:
-        self._due |= partitions
+    def _wake(self, partitions: Collection[int]) -> None:
+        self._due |= self._groups.keys() & partitions
         self._woken.set()
 
     def _stream(self, partition: int) -> str:
@@ -236,9 +298,20 @@ def _stream_rows(answer: Any) -> list[Any]:
     return list(answer[0][1])
 
 
+def _fence_of(group: str) -> int:
+    """Return the fencing number in a group's name; -1 for a group of somebody else, or of a worker without one."""
+    number = group.removeprefix(f"{GROUP}-")
+    return int(number) if number.isdigit() else -1
+
+
 def _data(fields: dict[bytes, bytes]) -> bytes:
     """Return the message of an entry; of one that somebody else made in another form, all of it."""
     return fields[_FIELD] if _FIELD in fields else b" ".join(b"%b=%b" % field for field in fields.items())
+
+
+def _fence(fields: dict[bytes, bytes]) -> int | None:
+    fence = fields.get(_FENCE, b"")
+    return int(fence) if fence.isdigit() else None
 
 
 def _text(value: bytes | str) -> str:
