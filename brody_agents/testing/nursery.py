@@ -42,6 +42,7 @@ def main() -> None:
             _live(scenario, order)
         _say(answers, {"pid": child})
         _watch(child, answers)
+        _learn(Path(f"{order['output']}.modules"))
 
 
 def _prepared(order: dict[str, Any]) -> Scenario:
@@ -75,6 +76,18 @@ def _watch(child: int, answers: Any) -> None:
         _say(answers, {"stopped": True})
 
 
+def _learn(file: Path) -> None:
+    """Import what a child has imported, so that the next ones need not."""
+    if not file.exists():
+        return
+    for name in file.read_text().split():
+        if name not in sys.modules:
+            with suppress(Exception):  # it may not be importable here; then each child imports it for itself
+                import_module(name)
+    file.unlink()
+    gc.freeze()
+
+
 def _say(answers: Any, what: dict[str, Any]) -> None:
     answers.write(json.dumps(what) + "\n")
     answers.flush()
@@ -82,7 +95,7 @@ def _say(answers: Any, what: dict[str, Any]) -> None:
 
 def _live(scenario: Scenario, order: dict[str, Any]) -> None:
     """Be the child: run the scenario and end; never return to what the nursery does."""
-    code = 1
+    code, known = 1, set(sys.modules)
     try:
         output = order["output"]
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -97,6 +110,7 @@ def _live(scenario: Scenario, order: dict[str, Any]) -> None:
     finally:
         counts = [[point, when, count] for (point, when), count in hooks.visits.counts.items()]
         Path(f"{order['output']}.visits").write_text(json.dumps(counts))
+        Path(f"{order['output']}.modules").write_text(" ".join(sys.modules.keys() - known))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -47,19 +47,24 @@ class Road:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        with suppress(OSError):
-            there, back = await asyncio.open_connection("127.0.0.1", self.upstream)
-            asked = bytearray()
-            ways = [asyncio.ensure_future(way) for way in (_out(reader, back, asked), self._in(there, writer, asked))]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-                back.close()
-        writer.close()
-        self._tasks.discard(task)
+        try:
+            with suppress(OSError):
+                await self._forward(reader, writer)
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.upstream)
+        asked = bytearray()
+        ways = [asyncio.ensure_future(way) for way in (_out(reader, back, asked), self._in(there, writer, asked))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            back.close()
 
     async def _in(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
         while data := await there.read(65536):

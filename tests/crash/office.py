@@ -122,7 +122,7 @@ def sqlite_ledger(folder: Path) -> dict[str, Any]:
 LEDGER = {
     "actions": "SELECT kind, state, COUNT(*) FROM actions GROUP BY 1, 2",
     "tasks": "SELECT title, COUNT(*) FROM tasks GROUP BY 1",
-    "notifications": "SELECT about, COUNT(*) FROM notifications GROUP BY 1",
+    "notifications": "SELECT level, COUNT(*) FROM notifications GROUP BY 1",
     "messages": "SELECT message_type, open, COUNT(*) FROM messages GROUP BY 1, 2",
     "handled": "SELECT m.message_type, h.agent, COUNT(*) FROM handled h JOIN messages m ON m.id = h.message_id"
     " GROUP BY 1, 2",

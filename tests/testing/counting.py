@@ -22,7 +22,7 @@ async def careless(folder: Path) -> None:
         with (folder / "lines").open("a") as file:
             file.write("one\n")
         await asyncio.sleep(0)
-        await write(folder / "done", "")
+        await write(folder / "done", "x")
 
 
 async def write(file: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from brody_agents.testing import CrashPoint, NoSuchModule, crash_points
 from tests.testing import counting
 
-SOURCE = '''
+SOURCE = """
 class Clerk:
     async def on_mail(self, mail, ctx):
         async with self.lock, ctx.open() as file:
@@ -25,7 +25,7 @@ class Clerk:
 
 def plain():
     return 1
-'''
+"""
 NAMES = [
     "mine:Clerk.on_mail enter self.lock",
     "mine:Clerk.on_mail exit self.lock",

@@ -1,0 +1,87 @@
+"""The crash sweep: killed at every await between reading a message and acknowledging it, each effect is there once.
+
+The short form tries a few points; all of them, on both databases, are tried by ``make soak``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brody_agents.testing import CrashPoint, Report, crash_points, sweep
+from tests import postgres
+from tests.crash import office
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
+PARTS = 4
+"""Into how many tests the points are divided, so that they run side by side."""
+IN_SHORT = [
+    "brody_agents.coordinator.coordinator:Coordinator._after await self.outbox.publish",
+    "brody_agents.coordinator.account_executor:AccountExecutor._attempt exit self._ledger.write",
+    "brody_agents.coordinator.account_effects.mail:Draft.apply await job.provider.append",
+    "brody_agents.coordinator.account_effects.files:Create.apply await job.provider.write",
+    "brody_agents.policy.approvals:Approvals.decide exit self._ledger.write",
+    "brody_agents.communication.bus.redis_streams:RedisStreamsBus._sent await answers",
+]
+
+
+async def swept(
+    folder: Path, points: list[CrashPoint], server: Path | None, visits: int = 1, budget: int | None = None
+) -> Report:
+    """Sweep the office on SQLite, or on a PostgreSQL."""
+
+    @asynccontextmanager
+    async def furnished(case: Path) -> AsyncIterator[Mapping[str, str]]:
+        office.furnish(case, office.local_wishes(case))
+        if server is None:
+            yield {}
+            return
+        with postgres.database(server) as url:
+            (case / "url").write_text(url)
+            yield {"BRODY_DATABASE_URL": url}
+
+    world = office.local_world if server is None else postgres_world
+    return await sweep(office.work, world, folder, points=points, surroundings=furnished, visits=visits, budget=budget)
+
+
+async def postgres_world(folder: Path) -> dict[str, Any]:
+    import asyncpg  # type: ignore[import-untyped, unused-ignore]
+
+    connection = await asyncpg.connect((folder / "url").read_text())
+    try:
+        found = {name: await connection.fetch(query) for name, query in office.LEDGER.items()}
+    finally:
+        await connection.close()
+    return office.outside(folder) | {name: sorted(map(tuple, rows)) for name, rows in found.items()}
+
+
+@pytest.fixture(params=["embedded", "postgresql"])
+def server(request: pytest.FixtureRequest) -> Path | None:
+    """Return no server, and then a PostgreSQL."""
+    return request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+
+
+async def test_an_office_that_is_killed_does_each_thing_once(server: Path | None, tmp_path: Path) -> None:
+    """At a few points in the turn, in the executor, in the accounts and on the bus."""
+    points = [point for point in crash_points() if point.name in IN_SHORT]
+    assert len(points) == len(IN_SHORT)
+    report = await swept(tmp_path, points, server)
+    assert report.ok, report
+    assert not report.unreached, report.unreached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_an_office_that_is_killed_anywhere_does_each_thing_once(
+    request: pytest.FixtureRequest, server: Path | None, part: int, tmp_path: Path
+) -> None:
+    """At every crash point that it comes to, the first time and the last."""
+    if "slow" not in request.config.option.markexpr:
+        pytest.skip("the full sweep takes half an hour: make soak")
+    report = await swept(tmp_path, crash_points()[part::PARTS], server, visits=2)
+    print(f"part {part}: {report}")
+    assert report.ok, report
