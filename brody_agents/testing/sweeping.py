@@ -85,7 +85,7 @@ class Report:
 
 
 async def sweep(
-    scenario: Scenario,
+    scenario: Scenario | str,
     world: World,
     folder: Path,
     *,

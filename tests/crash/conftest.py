@@ -10,6 +10,13 @@ import pytest
 from tests.crash.kit import Kit, Undisturbed, demo, lasting, ledger
 
 
+@pytest.fixture(autouse=True)
+def long_ones_are_asked_for(request: pytest.FixtureRequest) -> None:
+    """Skip what takes minutes unless it was asked for."""
+    if request.node.get_closest_marker("slow") and "slow" not in request.config.option.markexpr:
+        pytest.skip("this takes minutes: make soak")
+
+
 @pytest.fixture
 def kit(tmp_path: Path) -> Iterator[Kit]:
     """Return a kit that leaves no process behind."""

@@ -5,13 +5,16 @@ The short form tries a few points; all of them, on both databases, are tried by 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brody_agents import Brody
+from brody_agents.settings import Settings
 from brody_agents.testing import CrashPoint, Report, crash_points, sweep
 from tests import postgres
 from tests.crash import office
@@ -29,23 +32,26 @@ IN_SHORT = [
 ]
 
 
-async def swept(
-    folder: Path, points: list[CrashPoint], server: Path | None, visits: int = 1, budget: int | None = None
-) -> Report:
-    """Sweep the office on SQLite, or on a PostgreSQL."""
+async def swept(folder: Path, points: list[CrashPoint], server: Path | None, **how: Any) -> Report:
+    """Sweep the office on SQLite, or on a PostgreSQL; each case begins with a ledger that is there already."""
 
     @asynccontextmanager
     async def furnished(case: Path) -> AsyncIterator[Mapping[str, str]]:
         office.furnish(case, office.local_wishes(case))
-        if server is None:
-            yield {}
-            return
-        with postgres.database(server) as url:
+        shutil.copytree(folder / "home", case / "home")
+        with _database(server, template) as url:
             (case / "url").write_text(url)
             yield {"BRODY_DATABASE_URL": url}
 
     world = office.local_world if server is None else postgres_world
-    return await sweep(office.work, world, folder, points=points, surroundings=furnished, visits=visits, budget=budget)
+    with _database(server) as template:
+        async with Brody(folder / "home", agents=[], settings=Settings(database_url=template)):
+            pass
+        return await sweep(office.work, world, folder / "cases", points=points, surroundings=furnished, **how)
+
+
+def _database(server: Path | None, template: str = "") -> AbstractContextManager[str]:
+    return nullcontext("") if server is None else postgres.database(server, template)
 
 
 async def postgres_world(folder: Path) -> dict[str, Any]:
@@ -77,11 +83,9 @@ async def test_an_office_that_is_killed_does_each_thing_once(server: Path | None
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_an_office_that_is_killed_anywhere_does_each_thing_once(
-    request: pytest.FixtureRequest, server: Path | None, part: int, tmp_path: Path
+    server: Path | None, part: int, tmp_path: Path
 ) -> None:
     """At every crash point that it comes to, the first time and the last."""
-    if "slow" not in request.config.option.markexpr:
-        pytest.skip("the full sweep takes half an hour: make soak")
     report = await swept(tmp_path, crash_points()[part::PARTS], server, visits=2)
     print(f"part {part}: {report}")
     assert report.ok, report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -29,6 +29,9 @@ from tests.crash.test_crash_sweep import postgres_world
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 TURN = ("Coordinator._after await self.outbox.publish", "Coordinator._commit exit self._ledger.write")
 EFFECTS = ("Draft.apply await job.provider.append", "Create.apply await job.provider.write")
+LONG_AND_SHORT = pytest.mark.parametrize(
+    ("seconds", "points"), [(1.0, EFFECTS[:1]), pytest.param(10.0, (TURN[0], *EFFECTS), marks=pytest.mark.slow)]
+)
 
 
 @asynccontextmanager
@@ -41,7 +44,7 @@ async def swept(folder: Path, *names: str, **how: Any) -> Report:
     """Sweep the office at the points with these names."""
     points = [point for point in crash_points() if point.name.rpartition(":")[2] in names]
     assert len(points) == len(names)
-    options = {"world": office.local_world, "surroundings": furnished, "when": ("after",)} | how
+    options: dict[str, Any] = {"world": office.local_world, "surroundings": furnished, "when": ("after",)} | how
     report = await sweep(office.work, folder=folder, points=points, **options)
     assert report.ok, report
     return report
@@ -49,28 +52,30 @@ async def swept(folder: Path, *names: str, **how: Any) -> Report:
 
 async def test_the_bus_is_lost(tmp_path: Path) -> None:
     """Valkey is killed and its files are deleted, while messages are on it."""
-    report = await swept(tmp_path, *TURN, hit=stop_at, visits=2, disturb=lambda case: bus_lost(case / "home"))
-    assert len(report.survived) == 4, report
+    report = await swept(tmp_path, *TURN, hit=stop_at, disturb=lambda case: bus_lost(case / "home"))
+    assert len(report.survived) == len(TURN), report
 
 
 async def test_the_bus_delivers_twice(tmp_path: Path) -> None:
     """Every message comes a second time; each is handled once."""
-    await swept(tmp_path, *TURN, hit=stop_at, visits=2, disturb=lambda case: bus_delivers_twice(case / "home"))
+    await swept(tmp_path, *TURN, hit=stop_at, disturb=lambda case: bus_delivers_twice(case / "home"))
 
 
-@pytest.mark.parametrize("seconds", [1.0, pytest.param(10.0, marks=pytest.mark.slow)])
-async def test_the_database_is_locked_by_somebody_else(seconds: float, tmp_path: Path) -> None:
+@LONG_AND_SHORT
+async def test_the_database_is_locked_by_somebody_else(seconds: float, points: Sequence[str], tmp_path: Path) -> None:
     """In the turn, and between an effect and its result."""
 
     def gone(case: Path) -> Any:
         return database_gone(case / "home", seconds)
 
-    await swept(tmp_path, TURN[0], *EFFECTS, hit=stop_at, disturb=gone)
+    await swept(tmp_path, *points, hit=stop_at, disturb=gone)
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("seconds", [1.0, pytest.param(10.0, marks=pytest.mark.slow)])
-async def test_the_database_server_is_gone(seconds: float, postgres_server: Path, tmp_path: Path) -> None:
+@LONG_AND_SHORT
+async def test_the_database_server_is_gone(
+    seconds: float, points: Sequence[str], postgres_server: Path, tmp_path: Path
+) -> None:
     """All connections are cut and none is given for a while, in the turn and between an effect and its result."""
 
     @asynccontextmanager
@@ -83,7 +88,7 @@ async def test_the_database_server_is_gone(seconds: float, postgres_server: Path
     def gone(case: Path) -> Any:
         return database_gone((case / "url").read_text(), seconds)
 
-    await swept(tmp_path, TURN[0], *EFFECTS, hit=stop_at, disturb=gone, world=postgres_world, surroundings=on_postgres)
+    await swept(tmp_path, *points, hit=stop_at, disturb=gone, world=postgres_world, surroundings=on_postgres)
 
 
 async def test_a_provider_answers_too_late(tmp_path: Path) -> None:
@@ -91,17 +96,25 @@ async def test_a_provider_answers_too_late(tmp_path: Path) -> None:
     await swept(tmp_path, *EFFECTS, hit=lose_answer_at)
 
 
-async def test_a_commit_is_not_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("visits", [1, pytest.param(3, marks=pytest.mark.slow)])
+async def test_a_commit_is_not_answered(visits: int, tmp_path: Path) -> None:
     """The database has committed the turn, the intent, the result; who waits for it hears of a time-out."""
     names = (
         TURN[1],
         "AccountExecutor._attempt exit self._ledger.write",
         "AccountExecutor._leave exit self._ledger.write",
     )
-    await swept(tmp_path, *names, hit=lose_answer_at, visits=2)
+    await swept(tmp_path, *names, hit=lose_answer_at, visits=visits)
 
 
-@pytest.mark.parametrize("hours", [1, -1])
-async def test_the_clock_jumps(hours: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hours", "points"),
+    [
+        (1, EFFECTS[:1]),
+        (-1, EFFECTS[:1]),
+        *(pytest.param(h, (*TURN, *EFFECTS), marks=pytest.mark.slow) for h in (1, -1)),
+    ],
+)
+async def test_the_clock_jumps(hours: int, points: Sequence[str], tmp_path: Path) -> None:
     """In the turn and around effects, an hour forwards and back."""
-    await swept(tmp_path, *TURN, *EFFECTS, hit=partial(jump_clock_at, by=timedelta(hours=hours)))
+    await swept(tmp_path, *points, hit=partial(jump_clock_at, by=timedelta(hours=hours)))

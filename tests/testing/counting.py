@@ -1,5 +1,8 @@
 """Two scenarios without a framework: one writes a line exactly once however often it is killed, one does not."""
 
+# These look at files between the awaits.
+# ruff: noqa: ASYNC240
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """A scenario runs in a process of its own; it is hit where it was said, and how it ended is known."""
 
+# These look at files between the awaits.
+# ruff: noqa: ASYNC240
+
 from __future__ import annotations
 
 import os
@@ -118,6 +121,14 @@ async def test_the_environment_reaches_it(tmp_path: Path) -> None:
         ended = await harness.run(tmp_path, environment={"SECOND": "2"})
 
     assert ended.out == "1 2\n", ended.err
+
+
+@pytest.mark.parametrize("where", ["tests.testing.counting", counting.__file__])
+async def test_a_scenario_is_named_by_where_it_is(where: str, tmp_path: Path) -> None:
+    async with Harness(f"{where}:careful") as harness:
+        assert (await harness.run(tmp_path)).code == 0
+
+    assert counting.lines(tmp_path) == ["one"]
 
 
 async def told(folder: Path) -> None:
