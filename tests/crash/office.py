@@ -67,7 +67,7 @@ class Porter(BrodyAgent):
 def furnish(folder: Path, wishes: list[Wish], accounts: Mapping[str, str] | None = None) -> None:
     """Write a case's wishes and accounts; a Maildir and a folder of files are there in any case."""
     for name in ("cur", "new", "tmp"):
-        (folder / "mail" / name).mkdir(parents=True)
+        (folder / "mail" / name).mkdir(parents=True, exist_ok=True)
     (folder / "files").mkdir()
     local = {"mail": f"maildir:{folder}/mail", "files": f"dir:{folder}/files"}
     (folder / "office.json").write_text(json.dumps({"wishes": wishes, "accounts": {**local, **(accounts or {})}}))
@@ -85,18 +85,17 @@ def local_wishes(folder: Path) -> list[Wish]:
     ]
 
 
+def order_of(wishes: list[Wish]) -> AgentMessage:
+    """Return the message that has things done; after a crash it is the same one again."""
+    order, context = Order(wishes=wishes), new_context("me", timestamp=WHEN)
+    return AgentMessage(id="the-order", sender="you", recipient="clerk", payload=order, context=context)
+
+
 async def work(folder: Path) -> None:
     """Send the order, answer the cards, and end when all is done."""
     office = json.loads((folder / "office.json").read_text())
-    order = AgentMessage(
-        id="the-order",
-        sender="you",
-        recipient="clerk",
-        payload=Order(wishes=office["wishes"]),
-        context=new_context("me", timestamp=WHEN),
-    )
     async with Brody(folder / "home", accounts=office["accounts"], agents=[Clerk(), Porter()]) as brody:
-        await brody.send(order)
+        await brody.send(order_of(office["wishes"]))
         await settled(brody)
         while await approve_all(brody):
             await settled(brody)

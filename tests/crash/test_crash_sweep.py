@@ -39,18 +39,18 @@ async def swept(folder: Path, points: list[CrashPoint], server: Path | None, **h
     async def furnished(case: Path) -> AsyncIterator[Mapping[str, str]]:
         office.furnish(case, office.local_wishes(case))
         shutil.copytree(folder / "home", case / "home")
-        with _database(server, template) as url:
+        with database(server, template) as url:
             (case / "url").write_text(url)
             yield {"BRODY_DATABASE_URL": url}
 
     world = office.local_world if server is None else postgres_world
-    with _database(server) as template:
+    with database(server) as template:
         async with Brody(folder / "home", agents=[], settings=Settings(database_url=template)):
             pass
         return await sweep(office.work, world, folder / "cases", points=points, surroundings=furnished, **how)
 
 
-def _database(server: Path | None, template: str = "") -> AbstractContextManager[str]:
+def database(server: Path | None, template: str = "") -> AbstractContextManager[str]:
     return nullcontext("") if server is None else postgres.database(server, template)
 
 
@@ -66,16 +66,16 @@ async def postgres_world(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["embedded", "postgresql"])
-def server(request: pytest.FixtureRequest) -> Path | None:
+def one_of_two_databases(request: pytest.FixtureRequest) -> Path | None:
     """Return no server, and then a PostgreSQL."""
     return request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
 
 
-async def test_an_office_that_is_killed_does_each_thing_once(server: Path | None, tmp_path: Path) -> None:
+async def test_an_office_that_is_killed_does_each_thing_once(one_of_two_databases: Path | None, tmp_path: Path) -> None:
     """At a few points in the turn, in the executor, in the accounts and on the bus."""
     points = [point for point in crash_points() if point.name in IN_SHORT]
     assert len(points) == len(IN_SHORT)
-    report = await swept(tmp_path, points, server)
+    report = await swept(tmp_path, points, one_of_two_databases)
     assert report.ok, report
     assert not report.unreached, report.unreached
 
@@ -83,9 +83,9 @@ async def test_an_office_that_is_killed_does_each_thing_once(server: Path | None
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_an_office_that_is_killed_anywhere_does_each_thing_once(
-    server: Path | None, part: int, tmp_path: Path
+    one_of_two_databases: Path | None, part: int, tmp_path: Path
 ) -> None:
     """At every crash point that it comes to, the first time and the last."""
-    report = await swept(tmp_path, crash_points()[part::PARTS], server, visits=2)
+    report = await swept(tmp_path, crash_points()[part::PARTS], one_of_two_databases, visits=2)
     print(f"part {part}: {report}")
     assert report.ok, report
