@@ -63,10 +63,10 @@ class Run:
 
     async def began(self) -> Self:
         """Wait until it is there."""
-        self._pid = (await self._answer(30))["pid"]
+        self._pid = (await self._answer(60))["pid"]
         return self
 
-    async def stopped(self, timeout: float = 60) -> Ended | None:
+    async def stopped(self, timeout: float = 120) -> Ended | None:
         """Wait until a hit has stopped it and return ``None``, or how it ended if it was never stopped."""
         answer = await self._answer(timeout)
         return None if "stopped" in answer else self._ended(answer["code"])
@@ -79,7 +79,7 @@ class Run:
         """End it with SIGKILL."""
         os.kill(self._pid, signal.SIGKILL)
 
-    async def wait(self, timeout: float = 60) -> Ended:
+    async def wait(self, timeout: float = 120) -> Ended:
         """Wait for its end; kill it and raise ``ChildFailed`` when that takes longer than ``timeout`` seconds."""
         while "code" not in (answer := await self._answer(timeout)):
             self.resume()

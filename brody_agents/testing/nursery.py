@@ -9,9 +9,11 @@ with ``{"code"}`` when it has ended.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
@@ -25,10 +27,12 @@ from brody_agents.testing import hooks, rewriting
 from brody_agents.testing.hits import Hit
 
 Scenario = Callable[[Path], Coroutine[Any, Any, None]]
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve until the other side closes the pipe."""
+    """Serve until the other side closes the pipe, or dies."""
+    _end_with_parent()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no answer
     order = json.loads(sys.stdin.readline())
@@ -68,6 +72,12 @@ def _module(name: str, file: Path) -> Any:
     return rewriting.load(name, file)
 
 
+def _end_with_parent() -> None:
+    """Leave no process behind, not even a stopped one, where the system can see to it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _watch(child: int, answers: Any) -> None:
     while True:
         _, status = os.waitpid(child, os.WUNTRACED)
@@ -97,6 +107,7 @@ def _live(scenario: Scenario, order: dict[str, Any]) -> None:
     """Be the child: run the scenario and end; never return to what the nursery does."""
     code, known = 1, set(sys.modules)
     try:
+        _end_with_parent()
         output = order["output"]
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for descriptor, ending in ((1, "out"), (2, "err")):

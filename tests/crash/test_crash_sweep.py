@@ -76,7 +76,7 @@ async def test_an_office_that_is_killed_does_each_thing_once(one_of_two_database
     points = [point for point in crash_points() if point.name in IN_SHORT]
     assert len(points) == len(IN_SHORT)
     report = await swept(tmp_path, points, one_of_two_databases)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert not report.unreached, report.unreached
 
 
@@ -88,4 +88,4 @@ async def test_an_office_that_is_killed_anywhere_does_each_thing_once(
     """At every crash point that it comes to, the first time and the last."""
     report = await swept(tmp_path, crash_points()[part::PARTS], one_of_two_databases, visits=2)
     print(f"part {part}: {report}")
-    assert report.ok, report
+    assert report.ok, str(report)

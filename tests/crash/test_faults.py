@@ -46,14 +46,14 @@ async def swept(folder: Path, *names: str, **how: Any) -> Report:
     assert len(points) == len(names)
     options: dict[str, Any] = {"world": office.local_world, "surroundings": furnished, "when": ("after",)} | how
     report = await sweep(office.work, folder=folder, points=points, **options)
-    assert report.ok, report
+    assert report.ok, str(report)
     return report
 
 
 async def test_the_bus_is_lost(tmp_path: Path) -> None:
     """Valkey is killed and its files are deleted, while messages are on it."""
     report = await swept(tmp_path, *TURN, hit=stop_at, disturb=lambda case: bus_lost(case / "home"))
-    assert len(report.survived) == len(TURN), report
+    assert len(report.survived) == len(TURN), str(report)
 
 
 async def test_the_bus_delivers_twice(tmp_path: Path) -> None:

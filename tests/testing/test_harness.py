@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from brody_agents.errors import ConfigurationError
@@ -114,6 +118,29 @@ async def test_one_that_does_not_end_is_killed_and_said_to(tmp_path: Path) -> No
 
         with pytest.raises(ProcessLookupError):
             os.kill(run.pid, 0)
+
+
+async def test_nothing_is_left_of_a_harness_whose_own_process_is_killed(tmp_path: Path) -> None:
+    """Neither the process that runs are forked from nor a run that is stopped."""
+    program = (
+        "import asyncio, sys; from pathlib import Path; from brody_agents.testing import Harness, stop_at\n"
+        "async def main():\n"
+        "    async with Harness('tests.testing.counting:careful') as harness:\n"
+        f"        run = await harness.start(Path({str(tmp_path)!r}), stop_at({RENAMES!r}))\n"
+        "        await run.stopped()\n"
+        "        print(run.pid, flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "asyncio.run(main())"
+    )
+    pipe = asyncio.subprocess.PIPE
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=pipe)
+    assert parent.stdout is not None
+    child = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    with suppress(psutil.NoSuchProcess):
+        await asyncio.to_thread(child.wait, 30)
+    assert not child.is_running()
 
 
 async def test_the_environment_reaches_it(tmp_path: Path) -> None:

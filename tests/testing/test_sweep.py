@@ -21,7 +21,7 @@ OWN = crash_points([counting], framework=False)
 async def test_what_is_done_carefully_survives_everywhere(tmp_path: Path) -> None:
     report = await sweep(counting.careful, counting.lines, tmp_path, points=OWN)
 
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.expected == ["one"]
     assert {case.hit.point for case in report.survived} == {p.name for p in OWN if p.function in REACHED}
     assert {point.function for point in report.unreached} == {p.function for p in OWN} - set(REACHED)
@@ -102,7 +102,7 @@ async def test_the_world_is_disturbed_while_a_process_is_stopped(tmp_path: Path)
 async def test_lost_answers_are_a_sweep_too(tmp_path: Path) -> None:
     report = await sweep(counting.careful, counting.lines, tmp_path, points=OWN, hit=lose_answer_at, when=("after",))
 
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 async def test_each_case_has_its_surroundings(tmp_path: Path) -> None:
