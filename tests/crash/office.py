@@ -19,7 +19,7 @@ from typing import Any
 from brody_agents import AgentMessage, Brody, BrodyAgent, Context, Payload, handles
 from brody_agents.communication.message_protocol import new_context
 from brody_agents.communication.payloads import ActionResult, ApprovalResponse
-from brody_agents.testing import approve_all, settled
+from brody_agents.testing import CrashPoint, approve_all, crash_points, settled
 
 WHEN = datetime(2026, 10, 26, 7, tzinfo=UTC)
 Wish = tuple[str, dict[str, Any]]
@@ -62,6 +62,18 @@ class Porter(BrodyAgent):
     @handles
     async def on_result(self, result: ActionResult, ctx: Context) -> None:
         await ctx.remember("ended", await ctx.recall("ended", 0) + 1)
+
+
+def points_at(*places: str, modules: Iterable[str] = ()) -> list[CrashPoint]:
+    """Return the points at ``module kind call``, in whatever functions they are; there is one at each place."""
+    points = {place: [p for p in crash_points(modules) if _is_at(p, place)] for place in places}
+    assert all(points.values()), points
+    return [point for found in points.values() for point in found]
+
+
+def _is_at(point: CrashPoint, place: str) -> bool:
+    module, kind, call = place.split(" ", 2)
+    return point.module.endswith(f".{module}") and (point.kind, point.call) == (kind, call)
 
 
 def furnish(folder: Path, wishes: list[Wish], accounts: Mapping[str, str] | None = None) -> None:
