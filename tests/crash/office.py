@@ -73,7 +73,7 @@ def points_at(*places: str, modules: Iterable[str] = ()) -> list[CrashPoint]:
 
 def _is_at(point: CrashPoint, place: str) -> bool:
     module, kind, call = place.split(" ", 2)
-    return point.module.endswith(f".{module}") and (point.kind, point.call) == (kind, call)
+    return f".{point.module}".endswith(f".{module}") and (point.kind, point.call) == (kind, call)
 
 
 def furnish(folder: Path, wishes: list[Wish], accounts: Mapping[str, str] | None = None) -> None:
