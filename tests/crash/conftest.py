@@ -17,6 +17,12 @@ def long_ones_are_asked_for(request: pytest.FixtureRequest) -> None:
         pytest.skip("this takes minutes: make soak")
 
 
+@pytest.fixture(params=["embedded", "postgresql"])
+def one_of_two_databases(request: pytest.FixtureRequest) -> Path | None:
+    """Return no server, and then a PostgreSQL."""
+    return request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+
+
 @pytest.fixture
 def kit(tmp_path: Path) -> Iterator[Kit]:
     """Return a kit that leaves no process behind."""

@@ -65,12 +65,6 @@ async def postgres_world(folder: Path) -> dict[str, Any]:
     return office.outside(folder) | {name: sorted(map(tuple, rows)) for name, rows in found.items()}
 
 
-@pytest.fixture(params=["embedded", "postgresql"])
-def one_of_two_databases(request: pytest.FixtureRequest) -> Path | None:
-    """Return no server, and then a PostgreSQL."""
-    return request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
-
-
 async def test_an_office_that_is_killed_does_each_thing_once(one_of_two_databases: Path | None, tmp_path: Path) -> None:
     """At a few points in the turn, in the executor, in the accounts and on the bus."""
     report = await swept(tmp_path, office.points_at(*IN_SHORT), one_of_two_databases, when=("after",))
