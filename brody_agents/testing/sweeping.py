@@ -105,7 +105,8 @@ async def sweep(
     First the scenario runs unhurt, twice on one folder: its world is what is ``expected``, and its visits say which
     points can be hit. ``visits`` is how many visits of a point are tried: the first, the last, those between.
     ``budget`` is how many hits at most, spread evenly. With ``hit=stop_at`` and ``disturb``, the process is not killed
-    but stopped while the world is disturbed. Raises ``ChildFailed`` if the scenario does not run unhurt.
+    but stopped while the world is disturbed. ``modules`` are those under test beside the framework and the scenario's
+    own: points of any other are never reached. Raises ``ChildFailed`` if the scenario does not run unhurt.
     """
     async with Harness(scenario, modules=modules, environment=environment) as harness:
         this = _Sweep(harness, world, folder, surroundings or _nothing, disturb)
