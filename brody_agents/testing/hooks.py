@@ -72,7 +72,11 @@ class around(AbstractAsyncContextManager[Any]):  # noqa: N801 - it stands for a 
     async def __aenter__(self) -> Any:
         visits(self._enter, "before")
         value = await self._manager.__aenter__()
-        visits(self._enter, "after")
+        try:
+            visits(self._enter, "after")
+        except BaseException as error:  # what was entered is left again: a lock must not be held for ever
+            await self._manager.__aexit__(type(error), error, error.__traceback__)
+            raise
         return value
 
     async def __aexit__(

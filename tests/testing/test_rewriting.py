@@ -141,6 +141,15 @@ async def test_an_answer_is_lost_after_the_work_was_done(rewritten: Any) -> None
     assert rewritten.trail[-1] == "out"
 
 
+async def test_what_was_entered_is_left_when_that_answer_is_lost(rewritten: Any) -> None:
+    hooks.arm([lose_answer_at("rewritten_sample:Worker.work enter manager#2")])
+
+    with pytest.raises(TimeoutError, match="manager#2"):
+        await rewritten.Worker().work()
+
+    assert rewritten.trail == ["in", "in", "out", "out"]
+
+
 @pytest.mark.parametrize("days", [40, -40])
 async def test_the_clock_jumps_at_a_point(rewritten: Any, days: int) -> None:
     """For every way in which a module asks for the time."""
