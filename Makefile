@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TESTS := $(BIN)/pytest -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check format bench lock clean
+.PHONY: help demo test test-fast soak check format bench lock clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,9 @@ test: $(READY) ## Run the whole test suite
 
 test-fast: $(READY) ## Run the tests that take no server, no crash and no patience
 	$(TESTS) -m "not integration and not crash and not slow and not browser"
+
+soak: $(READY) ## Run the long crash tests: a kill at every await, on SQLite and on PostgreSQL
+	$(BIN)/pytest -n logical --dist load -m slow tests/crash
 
 check: $(READY) ## Lint, format, types, arrows between modules, rules of the project
 	$(BIN)/ruff check .

@@ -46,12 +46,13 @@ def server() -> Iterator[Path]:
 
 
 @contextmanager
-def database(socket: Path) -> Iterator[str]:
-    """Make a database and drop it again; give its URL."""
+def database(socket: Path, template: str = "") -> Iterator[str]:
+    """Make a database, empty or like the one at the URL ``template``, and drop it again; give its URL."""
     where, name = binaries(), f"t{uuid.uuid4().hex}"
     assert where is not None
     reach = ["-h", str(socket), "-U", "brody", name]
-    subprocess.run([str(where / "createdb"), *reach], check=True)
+    like = ["-T", template.partition("@/")[2].partition("?")[0]] if template else []
+    subprocess.run([str(where / "createdb"), *like, *reach], check=True)
     try:
         yield f"postgresql://brody@/{name}?host={socket}"
     finally:

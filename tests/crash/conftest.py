@@ -10,6 +10,19 @@ import pytest
 from tests.crash.kit import Kit, Undisturbed, demo, lasting, ledger
 
 
+@pytest.fixture(autouse=True)
+def long_ones_are_asked_for(request: pytest.FixtureRequest) -> None:
+    """Skip what takes minutes unless it was asked for."""
+    if request.node.get_closest_marker("slow") and "slow" not in request.config.option.markexpr:
+        pytest.skip("this takes minutes: make soak")
+
+
+@pytest.fixture(params=["embedded", "postgresql"])
+def one_of_two_databases(request: pytest.FixtureRequest) -> Path | None:
+    """Return no server, and then a PostgreSQL."""
+    return request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+
+
 @pytest.fixture
 def kit(tmp_path: Path) -> Iterator[Kit]:
     """Return a kit that leaves no process behind."""

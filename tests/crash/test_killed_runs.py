@@ -89,12 +89,8 @@ def _all(kit: Kit, folder: Path) -> Iterator[Crash]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_run_is_killed_everywhere(
-    request: pytest.FixtureRequest, kit: Kit, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
-    """The full sweep, some ten minutes long: ``pytest -m slow tests/crash``."""
-    if "slow" not in request.config.option.markexpr:
-        pytest.skip("the full sweep takes ten minutes: pytest -m slow tests/crash")
+def test_a_run_is_killed_everywhere(kit: Kit, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """The full sweep, some ten minutes long: ``make soak``."""
     faults = []
     for crash in _all(kit, tmp_path):
         home = tmp_path / str(crash)

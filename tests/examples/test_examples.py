@@ -75,6 +75,12 @@ PRINTED: Mapping[str, list[str]] = {
         "looked at            attempt: 1; by: ID",
         "between              Water the garden (garden_agent)",
     ],
+    "06_crash_test_your_agent.py": [
+        "baker: 1 of 1 kills survived",
+        "hasty baker: 0 of 1 kills survived",
+        "  kill after 06_crash_test_your_agent:HastyBaker.on_order await ctx.remember, visit 1",
+        "    left '3 loaves\\n3 loaves\\n' instead of '3 loaves\\n'",
+    ],
 }
 ORIGINAL = """\
     async def process_trigger(self, trigger: AgentTrigger) -> AgentResponse:
@@ -90,7 +96,7 @@ def run(name: str, home: Path) -> list[str]:
     """Run an example with a home folder of its own and return its lines."""
     environment = os.environ | {"HOME": str(home), "PYTHONWARNINGS": "error"}
     command = [sys.executable, str(EXAMPLES / name)]
-    ended = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=110)
     assert (ended.returncode, ended.stderr) == (0, "")
     return [_stable(line) for line in ended.stdout.splitlines()]
 
