@@ -36,7 +36,7 @@ bench: $(READY) ## Run the benchmarks
 	$(BIN)/python -m tests.benchmarks.run
 
 lock: $(READY) ## Resolve the dependencies again, to the newest that pyproject.toml allows
-	$(BIN)/uv pip compile pyproject.toml --extra api --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra api --extra brokers --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove what `make` made

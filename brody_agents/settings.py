@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     home: Path = Path("~/.brody")
     redis_url: str = ""
     """A Redis or Valkey to use instead of the embedded one; ``memory:`` for the in-memory bus."""
+    bus_url: str = ""
+    """A broker that carries the messages instead: ``amqp://`` (RabbitMQ), ``nats://`` (JetStream) or ``kafka://``."""
     database_url: str = ""
     """A PostgreSQL to use instead of the home's SQLite file: ``postgresql://user:password@host/database``."""
     cpu_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)

@@ -206,14 +206,18 @@ class Worker:
     # -- the parts --------------------------------------------------------------------------------------
 
     async def _bus(self) -> Bus:
-        url = self._settings.redis_url
+        url, broker = self._settings.redis_url, self._settings.bus_url
+        prefix = f"brody:{self._ledger.vault.mark}"
+        if self._home is not None and broker:
+            from brody_agents.communication.bus.brokers import broker_bus
+
+            return broker_bus(broker, prefix=prefix, values=self._redis(url, prefix) or MemoryBus())
         if self._home is None or url == "memory:":
             return MemoryBus()
-        from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 
-        prefix = f"brody:{self._ledger.vault.mark}"
-        if url:
-            return RedisStreamsBus(client_of(url), prefix=prefix, where=url.rpartition("@")[2])
+        if bus := self._redis(url, prefix):
+            return bus
         try:
             server = await EmbeddedValkey.of_home(self._home)
         except BusUnavailable as error:
@@ -221,6 +225,14 @@ class Worker:
             return MemoryBus()
         self._exit.push_async_callback(server.stop)
         return RedisStreamsBus(server.client(), prefix=prefix, where=str(server.socket))
+
+    @staticmethod
+    def _redis(url: str, prefix: str) -> Bus | None:
+        if url in ("", "memory:"):
+            return None
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
+
+        return RedisStreamsBus(client_of(url), prefix=prefix, where=url.rpartition("@")[2])
 
     def _bus_lost(self) -> None:
         self._coordinator.outbox.forget()
