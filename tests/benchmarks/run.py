@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import limits, roads, scheduling
+from tests.benchmarks import brokers, limits, roads, scheduling
 from tests.benchmarks.roads import Figure
 
 KEPT = Path(__file__).with_name("figures.jsonl")
@@ -33,6 +33,7 @@ async def measure(folder: Path, only: str | None, *, short: bool) -> list[Figure
         "codec": roads.codec,
         "memory-bus": roads.in_memory,
         "bus": lambda: roads.bus(folder),
+        "brokers": brokers.brokers,
         "turn": lambda: roads.turn(folder),
         "single": lambda: roads.one_at_a_time(folder),
         "scheduling": scheduling.promised,

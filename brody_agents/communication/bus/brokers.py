@@ -10,9 +10,9 @@ import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from brody_agents.communication.bus.base import BATCH, PARTITIONS, Bus, Entry
@@ -20,6 +20,8 @@ from brody_agents.errors import BusUnavailable, ConfigurationError
 from brody_agents.observability import logger
 
 log = logger(__name__)
+K = TypeVar("K")
+V = TypeVar("V")
 
 PATIENCE = 5
 """Seconds that a broker has to answer before it counts as lost."""
@@ -176,6 +178,36 @@ class BrokerBus(ABC):
         return BusUnavailable(f"The bus at {self._where} cannot be used: {why}.", "Mend it; the ledger has everything.")
 
 
+class _Window(Generic[K, V]):
+    """What was received and not acknowledged, oldest first."""
+
+    def __init__(self) -> None:
+        self._open: dict[K, V] = {}
+        self._done: set[K] = set()
+
+    def add(self, key: K, value: V) -> None:
+        """Note what was received."""
+        self._open[key] = value
+
+    def finish(self, keys: Iterable[K]) -> None:
+        """Note what is done with."""
+        self._done.update(key for key in keys if key in self._open)
+
+    def take_front(self) -> V | None:
+        """Forget all that is done before the first open one, and return the newest of it."""
+        last = None
+        while self._open and (oldest := next(iter(self._open))) in self._done:
+            self._done.discard(oldest)
+            last = self._open.pop(oldest)
+        return last
+
+    def take_rest(self) -> list[V]:
+        """Forget all else that is done, and return it."""
+        rest = [self._open.pop(key) for key in self._done]
+        self._done.clear()
+        return rest
+
+
 class RabbitBus(BrokerBus):
     """A queue for each partition; nothing is written to the broker's disk.
 
@@ -190,7 +222,9 @@ class RabbitBus(BrokerBus):
         from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 
         self.errors = (AMQPError, ChannelInvalidStateError, OSError)
-        self._open: dict[str, Any] = {}
+        self._open: _Window[str, Any] = _Window()
+        self._ended = ChannelInvalidStateError
+        """Raised where the connection has ended: the broker knows by itself what was open on it."""
         channel = Channel(publisher_confirms=False)  # what is lost is published again
         broker = RabbitBroker(self._url, default_channel=channel, **_PLAIN)
         for partition in range(PARTITIONS):
@@ -199,10 +233,18 @@ class RabbitBus(BrokerBus):
         return broker
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
-        """Tell the broker; of a connection that has ended, it knows by itself what is open."""
-        with suppress(*self.errors):
-            for entry in entries:
-                await self._open.pop(entry.id).ack()
+        """Note entries as done; the next read tells the broker."""
+        self._open.finish(entry.id for entry in entries)
+
+    async def _acknowledge(self) -> None:
+        """Answer for all that is done before the first open entry at once, for each one behind it by itself."""
+        last = self._open.take_front()
+        behind = self._open.take_rest()
+        with suppress(self._ended):
+            if last:
+                await last.ack(multiple=True)
+            for message in behind:
+                await message.ack()
 
     async def _start(self) -> None:
         await self._broker.start()
@@ -213,7 +255,7 @@ class RabbitBus(BrokerBus):
 
     def _handler(self, partition: int) -> Any:
         async def take(message: Any) -> None:
-            self._open[self._take(partition, message.body)] = message
+            self._open.add(self._take(partition, message.body), message)
 
         return take
 
@@ -270,14 +312,16 @@ class NatsBus(BrokerBus):
     async def _start(self) -> None:
         from nats.js.errors import NotFoundError
 
-        connection = await self._broker.connect()
+        self._connection = await self._broker.connect()
         with suppress(NotFoundError):
-            await connection.jetstream().delete_consumer(self._stream, "worker")
+            await self._connection.jetstream().delete_consumer(self._stream, "worker")
         await self._broker.start()
 
     async def _send(self, entries: Sequence[tuple[int, bytes]]) -> None:
-        sent = (self._broker.publish(data, f"{self._stream}.{n}", stream=self._stream) for n, data in entries)
-        await asyncio.gather(*sent)
+        """Publish without waiting for the receipt of each: what the stream did not take is published again."""
+        for partition, data in entries:
+            await self._broker.publish(data, f"{self._stream}.{partition}")
+        await self._connection.flush(PATIENCE)
 
     async def _on_message(self, message: Any) -> None:
         partition = int(message.raw_message.subject.rpartition(".")[2])
@@ -301,8 +345,7 @@ class KafkaBus(BrokerBus):
 
         self.errors = (KafkaError, FastStreamException, OSError)
         self._topic = self._prefix.replace(":", ".")
-        self._done: defaultdict[int, set[int]] = defaultdict(set)
-        self._next: dict[int, int] = {}
+        self._open: defaultdict[int, _Window[str, int]] = defaultdict(_Window)
         servers = urlsplit(self._url).netloc.split(",")
         timeout = PATIENCE * 1000
         broker = KafkaBroker(servers, max_batch_size=1 << 20, request_timeout_ms=timeout, acks=1, **_PLAIN)
@@ -311,27 +354,23 @@ class KafkaBus(BrokerBus):
             group_id=self._topic,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
+            batch=True,
+            batch_timeout_ms=20,  # an idle one sleeps as long, so it is what an entry waits at most
+            max_records=BATCH,
         )
-        self._subscriber(self._on_message)
+        self._subscriber(self._on_messages)
         return broker
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Note entries as done; the next read tells the broker."""
         for entry in entries:
-            self._done[entry.partition].add(int(entry.id))
+            self._open[entry.partition].finish([entry.id])
 
     async def _acknowledge(self) -> None:
         from aiokafka import TopicPartition
 
-        offsets = {}
-        for partition, done in self._done.items():
-            first = self._next[partition]
-            last = first
-            while last in done:
-                done.remove(last)
-                last += 1
-            if last > first:
-                offsets[TopicPartition(self._topic, partition)] = self._next[partition] = last
+        fronts = {partition: window.take_front() for partition, window in self._open.items()}
+        offsets = {TopicPartition(self._topic, n): last + 1 for n, last in fronts.items() if last is not None}
         if offsets:
             await self._subscriber.consumer.commit(offsets)
 
@@ -348,18 +387,37 @@ class KafkaBus(BrokerBus):
         await self._broker.start()
 
     async def _send(self, entries: Sequence[tuple[int, bytes]]) -> None:
+        together: defaultdict[int, list[bytes]] = defaultdict(list)
+        for partition, data in entries:
+            together[partition].append(data)
         sent: list[Awaitable[Any]] = [
-            await self._broker.publish(data, self._topic, partition=partition, no_confirm=True)
-            for partition, data in entries
+            await self._broker.publish_batch(*batch, topic=self._topic, partition=partition, no_confirm=True)
+            for partition, data in together.items()
+            for batch in _batches(data)
         ]
         await asyncio.gather(*sent)
 
-    async def _on_message(self, message: Any) -> None:
-        record = message.raw_message
-        self._next.setdefault(record.partition, record.offset)
-        self._take(record.partition, message.body, str(record.offset))
+    async def _on_messages(self, message: Any) -> None:
+        for record in message.raw_message:
+            entry_id = self._take(record.partition, record.value, str(record.offset))
+            self._open[record.partition].add(entry_id, record.offset)
 
 
+def _batches(entries: Sequence[bytes]) -> list[list[bytes]]:
+    """Part entries so that each batch is small enough for Kafka."""
+    batches: list[list[bytes]] = [[]]
+    room = _LARGEST
+    for data in entries:
+        room -= len(data) + _AROUND
+        if room < 0 and batches[-1]:
+            batches.append([])
+            room = _LARGEST - len(data) - _AROUND
+        batches[-1].append(data)
+    return batches
+
+
+_LARGEST, _AROUND = 900_000, 200
+"""What a batch holds at most, and what Kafka adds to an entry, in bytes, with some room: the default limit is 1 MiB."""
 _SHORT = {"cleanup.policy": "delete", "retention.ms": "3600000", "segment.ms": "600000"}
 """A topic keeps an hour; whatever is open for longer is published again."""
 
