@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     """Seconds to wait for another process that works on the same home."""
     approval_days: float = Field(default=7.0, gt=0, le=3650)
     """Days that a proposal waits for the person's answer before it expires."""
+    message_days: float = Field(default=30.0, ge=8, le=36_500)
+    """Days that the ledger keeps messages after they are closed: longer than any bus keeps a copy."""
+    record_days: float = Field(default=400.0, ge=8, le=36_500)
+    """Days that the ledger keeps what ended actions were about, verdicts, approvals, dead letters, runs and audit."""
     handler_timeout: float = Field(default=300.0, gt=0)
     """Seconds that a handler may take, unless it says otherwise."""
     output_limit: int = Field(default=1_000, gt=0)

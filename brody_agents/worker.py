@@ -37,6 +37,7 @@ from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import Letter
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.retention import Ages, Retention
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
 from brody_agents.observability import logger
@@ -106,11 +107,14 @@ class Worker:
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
         self._intake = Intake(self._ledger, publish, pressure)
+        days = (timedelta(days=days) for days in (self._settings.message_days, self._settings.record_days))
+        self._retention = Retention(self._ledger, Ages(*days))
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
-        works = (self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run())
+        works = [self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run()]
+        works.append(self._retention.run())
         self._tasks = [self._task(work) for work in works]
 
     async def stop(self) -> None:
@@ -120,6 +124,7 @@ class Worker:
             self._executor.stop()
             self._sweeper.stop()
             self._outside.stop()
+            self._retention.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._registry.agents.pop(CoordinatorAgent.name, None)
         await self._exit.aclose()

@@ -219,6 +219,7 @@ async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[
     return found
 
 
+FORGOTTEN = "It is so long ago that only its key is kept."
 _VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
 _VERDICT_DETAIL = ("parties", "why", "otherwise", "options", "inputs")
 
@@ -252,6 +253,8 @@ def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     row.pop("seq")
     user_id = row["user_id"]
     row |= {name: vault.open(user_id, row[name]) for name in ("arguments", "why", "reason", "result", "intent")}
+    if row["arguments"] is None:
+        row |= {"arguments": {}, "why": "", "reason": FORGOTTEN}
     row["state"] = ActionState(row["state"])
     return ActionRecord(**row)
 
