@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TESTS := $(BIN)/pytest -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check format bench lock clean
+.PHONY: help demo test test-fast check format bench soak lock clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,9 @@ format: $(READY) ## Format the code and mend what ruff can mend
 
 bench: $(READY) ## Run the benchmarks
 	$(BIN)/python -m tests.benchmarks.run
+
+soak: $(READY) ## Run the long tests: a million messages, runs that are killed at random (an hour or two)
+	$(BIN)/python -m tests.soak.run
 
 lock: $(READY) ## Resolve the dependencies again, to the newest that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --extra api --extra brokers --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
