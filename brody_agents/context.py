@@ -276,8 +276,8 @@ class Context:
         Raises ``ProtocolError`` for what cannot be sent.
         """
         cause = self._cause(because)
-        times: dict[str, Any] = {"deadline": deadline, "not_before": not_before}
-        times = {name: time for name, time in times.items() if time is not None}  # no nulls on the wire
+        optional: dict[str, Any] = {"deadline": deadline, "not_before": not_before, "run_id": cause.run_id}
+        optional = {name: value for name, value in optional.items() if value is not None}  # no nulls on the wire
         message = AgentMessage(
             id=self._derived(cause, f"{payload.message_type}>{recipient}"),
             sender=self.agent,
@@ -286,10 +286,9 @@ class Context:
             context=new_context(self.user_id, self.workspace_id),
             correlation_id=cause.correlation_id or cause.id,
             causation_id=cause.id,
-            run_id=cause.run_id,
             priority=priority or cause.priority,
             provenance={"": self._provenance(because)},
-            **times,
+            **optional,
         )
         outcome, data = self._put_out(), encode(message)
         outcome.messages.append(message)

@@ -45,12 +45,18 @@ class _Reading:
     """What becomes of the entries of one reading, apart from the deliveries."""
 
     burials: list[Burial] = field(default_factory=list)
-    over: list[Entry] = field(default_factory=list)
-    """Entries that are done with."""
+    over: dict[tuple[int, str], Entry] = field(default_factory=dict)
+    """Entries that are done with, by their place on the bus."""
 
     def bury(self, entry: Entry, burial: Burial) -> None:
         self.burials.append(burial)
-        self.over.append(entry)
+        self.end(entry)
+
+    def end(self, entry: Entry) -> None:
+        self.over[entry.partition, entry.id] = entry
+
+    def has(self, entry: Entry) -> bool:
+        return (entry.partition, entry.id) in self.over
 
 
 class Admission:
@@ -70,7 +76,7 @@ class Admission:
         standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e)], reading)
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
         await self._bury(reading.burials)
-        await self._bus.acknowledge(reading.over)
+        await self._bus.acknowledge(list(reading.over.values()))
         return deliveries
 
     def _decoded(self, entries: Sequence[Entry], reading: _Reading) -> list[Arrived]:
@@ -109,7 +115,7 @@ class Admission:
     def _admitted(
         self, message: AgentMessage, entry: Entry, standing: Standing | None, reading: _Reading
     ) -> list[Delivery]:
-        if entry in reading.over:
+        if reading.has(entry):
             return []
         known = self.open.get(message.id)
         digest = known.digest if known else standing.digest if standing else digest_of(entry.data)
@@ -119,9 +125,9 @@ class Admission:
         elif known:  # a second copy on the bus
             known.entries.append(entry)
         elif standing is not None and not standing.open:
-            reading.over.append(entry)
+            reading.end(entry)
         elif (due := _due_at(message, standing)) > datetime.now(UTC) and not message.expired:
-            reading.over.append(entry)
+            reading.end(entry)
             self._outbox.closed([message.id])
             self._outbox.due_at(due)
         else:

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
+from brody_agents.ledger.bulk import Bulk
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.statements import among, table
 from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
 from brody_agents.ledger.vault import Vault
 
@@ -78,8 +79,11 @@ async def write(
     for m in messages:
         each.setdefault(m.id, m)
     stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
-    rows = [_row(vault, each[s.id], s, now) for s in stored]
-    new = set((await tx.execute(insert_new(tx, Message).returning(_M.id), rows)).scalars())
+    last = (await tx.execute(_LAST)).scalar() or 0
+    if await _ROWS.insert(tx, [_row(vault, each[s.id], s, now) for s in stored]) == len(stored):
+        return stored
+    chosen = select(_M.id).where(among(tx, _M.id, list(each)), _M.seq > last)
+    new = set((await tx.execute(chosen)).scalars())
     return [s for s in stored if s.id in new]
 
 
@@ -88,25 +92,21 @@ def _stored_as(message: AgentMessage, body: bytes) -> Stored:
     return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
 
 
-def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "partition": stored.partition,
-        "user_id": message.user_id,
-        "run_id": message.run_id,
-        "sender": message.sender,
-        "recipient": message.recipient,
-        "message_type": message.message_type,
-        "priority": message.priority.rank,
-        "deadline": message.deadline or NO_DEADLINE,
-        "not_before": message.not_before,
-        "attempts": 0,
-        "deaths": 0,
-        "body": vault.seal_bytes(message.user_id, stored.body),
-        "digest": stored.digest,
-        "open": True,
-        "created_at": now,
-    }
+_LAST = select(func.max(_M.seq))
+_ROWS = Bulk(
+    Message,
+    *("id", "partition", "user_id", "run_id", "sender", "recipient", "message_type", "priority", "deadline"),
+    *("not_before", "attempts", "deaths", "body", "digest", "open", "created_at"),
+)
+
+
+def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> tuple[Any, ...]:
+    """Return the values of ``_ROWS``."""
+    return (
+        *(message.id, stored.partition, stored.user_id, message.run_id, message.sender, message.recipient),
+        *(message.message_type, message.priority.rank, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
+        *(vault.seal_bytes(stored.user_id, stored.body), stored.digest, True, now),
+    )
 
 
 _STANDING = (_M.id, _M.digest, _M.open, _M.not_before, _M.attempts, _M.deaths)
@@ -116,7 +116,7 @@ async def standing(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Stand
     """Return what the ledger knows of messages; those that it does not have are left out."""
     found = {
         row.id: Standing(row.digest, row.open, row.not_before, row.attempts, row.deaths)
-        for row in await tx.execute(select(*_STANDING).where(_M.id.in_(ids)))
+        for row in await tx.execute(select(*_STANDING).where(among(tx, _M.id, ids)))
     }
     for message_id, agent in await done(tx, found):
         found[message_id].done.add(agent)
@@ -127,23 +127,26 @@ async def done(tx: AsyncConnection, ids: Collection[str]) -> set[tuple[str, str]
     """Return the (message, agent) pairs that are handled, or dead and not replayed."""
     if not ids:
         return set()
-    handled = await tx.execute(select(_H.message_id, _H.agent).where(_H.message_id.in_(ids)))
-    buried = await tx.execute(select(_D.message_id, _D.agent).where(_D.message_id.in_(ids), _D.replayed_at.is_(None)))
-    return {(message_id, agent) for message_id, agent in [*handled, *buried]}
+    handled = select(_H.message_id, _H.agent).where(among(tx, _H.message_id, ids))
+    buried = select(_D.message_id, _D.agent).where(among(tx, _D.message_id, ids), _D.replayed_at.is_(None))
+    return {(message_id, agent) for query in (handled, buried) for message_id, agent in await tx.execute(query)}
 
 
 async def mark_handled(tx: AsyncConnection, pairs: Iterable[tuple[str, str]]) -> None:
     """Write the fact that agents have handled messages."""
     now = datetime.now(UTC)
-    rows = [{"message_id": message_id, "agent": agent, "handled_at": now} for message_id, agent in pairs]
+    rows = [(message_id, agent, now) for message_id, agent in pairs]
     if rows:
-        await tx.execute(insert_new(tx, Handled), rows)
+        await _HANDLED.insert(tx, rows)
+
+
+_HANDLED = Bulk(Handled, "message_id", "agent", "handled_at")
 
 
 async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
     """Take messages out of the backlog."""
     if ids:
-        await tx.execute(update(table(Message)).where(_M.id.in_(ids)).values(open=False))
+        await tx.execute(update(table(Message)).where(among(tx, _M.id, ids)).values(open=False))
 
 
 async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Waiting]:
