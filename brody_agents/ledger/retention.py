@@ -44,7 +44,7 @@ from brody_agents.ledger.tables import (
 )
 from brody_agents.policy import audit
 
-AT_A_TIME = 256
+AT_A_TIME = 128
 """Rows that one transaction looks at: a turn that waits for it waits for a few milliseconds."""
 PAUSE = 0.02
 """Seconds between two transactions, so that turns go first."""

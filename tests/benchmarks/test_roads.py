@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import brokers, roads, served
+from tests.benchmarks import brokers, retention, roads, served
 from tests.benchmarks.roads import Figure
 from tests.benchmarks.run import keep, shown
 from tests.brokers import BROKERS
@@ -24,10 +24,11 @@ async def test_every_road_gives_figures_that_are_kept(tmp_path: Path) -> None:
         *await roads.turn(tmp_path, 2000),
         *await served.turn(tmp_path, 2000),
         *await roads.one_at_a_time(tmp_path, 20),
+        *await retention.sweep(tmp_path, 512),
         *await roads.memory(tmp_path, 10_000),
     ]
     assert all(figure.measured > 0 for figure in figures)
-    assert shown(figures).row_count == len(figures) == 9
+    assert shown(figures).row_count == len(figures) == 11
     keep(tmp_path / "kept.jsonl", figures, probe=1.0)
     (line,) = map(json.loads, (tmp_path / "kept.jsonl").read_text().splitlines())
     assert [f["what"] for f in line["figures"]] == [f.what for f in figures]
