@@ -12,7 +12,7 @@ from tests.benchmarks.roads import Figure
 from tests.benchmarks.run import keep, shown
 from tests.brokers import BROKERS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 async def test_every_road_gives_figures_that_are_kept(tmp_path: Path) -> None:

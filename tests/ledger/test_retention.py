@@ -151,8 +151,8 @@ async def test_the_audit_can_be_checked_after_its_beginning_went(ledger: Ledger)
         async with ledger.write() as tx:
             await audit.append(tx, [AuditEvent("me", f"a{n}", "done") for n in range(300)])
     assert await sweep(ledger, MONTH) == {}
-    assert (await sweep(ledger, YEARS))["audit"] >= 899
-    assert await count(ledger, Audit) < 10
+    await sweep(ledger, YEARS)
+    assert 0 < await count(ledger, Audit) <= audit.WORTHWHILE
     async with ledger.write() as tx:
         await audit.append(tx, [AuditEvent("me", "b", "done")])
         assert await audit.broken_link(tx, partition) is None
