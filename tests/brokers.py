@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 BROKERS = ("rabbitmq", "nats", "kafka")
-_PATIENCE = 600
+_PATIENCE = 900
 """How many tenths of a second a server has to come up: the Erlang machine of RabbitMQ takes some, on a busy machine."""
 
 
@@ -37,15 +38,14 @@ def broker(name: str) -> Iterator[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return ports of the loopback that nobody listens on; below those that a client's end of a connection gets."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 @contextmanager
@@ -67,12 +67,13 @@ def _rabbitmq(folder: Path) -> Iterator[str]:
     }
     (folder / "plugins").write_text("[].\n")
     (folder / "rabbitmq.conf").write_text("loopback_users.guest = true\n")
-    with _process("rabbitmq", [], folder, port, environment):
-        try:
+    names = subprocess.Popen(["epmd", "-port", str(mapper)], env=environment)  # else Erlang starts one, and leaves it
+    try:
+        with _process("rabbitmq", [], folder, port, environment):
             yield f"amqp://guest:guest@127.0.0.1:{port}/"
-        finally:
-            epmd = ["epmd", "-port", str(mapper), "-kill"]  # the name service that this Erlang machine started
-            subprocess.run(epmd, env=environment, capture_output=True, check=False)
+    finally:
+        names.terminate()
+        names.wait(timeout=10)
 
 
 @contextmanager
@@ -113,6 +114,8 @@ def _process(
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=0.1)
                 raise RuntimeError(f"{command[0]} ended with {code}: {(folder / 'server.log').read_text()[-2000:]}")
+        else:
+            raise RuntimeError(f"{command[0]} did not come up: {(folder / 'server.log').read_text()[-2000:]}")
         yield
     finally:
         process.terminate()

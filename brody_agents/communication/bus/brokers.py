@@ -62,7 +62,7 @@ class BrokerBus(ABC):
 
     def __init__(self, url: str, *, prefix: str, values: Bus) -> None:
         self._url, self._prefix, self._values = url, prefix, values
-        self._where = url.rpartition("@")[2].rpartition("/")[2] or urlsplit(url).netloc.rpartition("@")[2]
+        self._where = urlsplit(url).netloc.rpartition("@")[2]
         self._arrived: deque[Entry] = deque()
         self._woken = asyncio.Event()
         self._numbers = itertools.count(1)
