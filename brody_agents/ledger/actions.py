@@ -220,6 +220,8 @@ async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[
 
 
 FORGOTTEN = "It is so long ago that only its key is kept."
+WHOLE = _A.arguments.is_not(None)
+"""Holds for actions of which more is kept than the key."""
 _VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
 _VERDICT_DETAIL = ("parties", "why", "otherwise", "options", "inputs")
 

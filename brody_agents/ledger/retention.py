@@ -26,6 +26,7 @@ from sqlmodel import SQLModel
 
 from brody_agents.action import OPEN_STATES
 from brody_agents.ledger import runs
+from brody_agents.ledger.actions import WHOLE
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.resource_tables import BudgetReservation
 from brody_agents.ledger.statements import table
@@ -153,7 +154,7 @@ async def _forget_messages(tx: AsyncConnection, ids: Sequence[str], before: date
 
 async def _forget_actions(tx: AsyncConnection, ids: Sequence[str], before: datetime) -> int:
     """Empty actions that have ended, and delete what hangs on them; their keys stay."""
-    ended = (_A.state.not_in(OPEN_STATES), _A.updated_at < before, _A.arguments.is_not(None))
+    ended = (_A.state.not_in(OPEN_STATES), _A.updated_at < before, WHOLE)
     emptied: Any = dict.fromkeys(_FORGOTTEN)
     statement = update(table(Action)).where(_A.id.in_(ids), *ended).values(emptied).returning(_A.id)
     gone = list((await tx.execute(statement)).scalars())
