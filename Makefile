@@ -21,9 +21,6 @@ test: $(READY) ## Run the whole test suite
 test-fast: $(READY) ## Run the tests that take no server, no crash and no patience
 	$(TESTS) -m "not integration and not crash and not slow and not browser"
 
-soak: $(READY) ## Run the long crash tests: a kill at every await, on SQLite and on PostgreSQL
-	$(BIN)/pytest -n logical --dist load -m slow tests/crash
-
 check: $(READY) ## Lint, format, types, arrows between modules, rules of the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,8 +35,12 @@ format: $(READY) ## Format the code and mend what ruff can mend
 bench: $(READY) ## Run the benchmarks
 	$(BIN)/python -m tests.benchmarks.run
 
+soak: $(READY) ## Run the long tests: kills at every await, killed workers, a million messages (some hours)
+	$(BIN)/pytest -n logical --dist load -m slow tests/crash tests/integration
+	$(BIN)/python -m tests.soak.run
+
 lock: $(READY) ## Resolve the dependencies again, to the newest that pyproject.toml allows
-	$(BIN)/uv pip compile pyproject.toml --extra api --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra api --extra brokers --extra dev --extra postgres --extra remote --extra scheduling --universal --python-version 3.11 --upgrade \
 	    --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove what `make` made

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     home: Path = Path("~/.brody")
     redis_url: str = ""
     """A Redis or Valkey to use instead of the embedded one; ``memory:`` for the in-memory bus."""
+    bus_url: str = ""
+    """A broker that carries the messages instead: ``amqp://`` (RabbitMQ), ``nats://`` (JetStream) or ``kafka://``."""
     database_url: str = ""
     """A PostgreSQL to use instead of the home's SQLite file: ``postgresql://user:password@host/database``."""
     partitions: str = ""
@@ -42,6 +44,10 @@ class Settings(BaseSettings):
     """How often accounts may be called, as JSON: ``{"gmail": "250/60"}`` is 250 times in 60 seconds for each."""
     recall_seconds: float = Field(default=30.0, ge=0, le=86400)
     """Seconds that a message is held after it was approved, so that it can be recalled before it leaves."""
+    message_days: float = Field(default=30.0, ge=8, le=36_500)
+    """Days that the ledger keeps messages after they are closed: longer than any bus keeps a copy."""
+    record_days: float = Field(default=400.0, ge=8, le=36_500)
+    """Days that the ledger keeps what ended actions were about, verdicts, approvals, dead letters, runs and audit."""
     handler_timeout: float = Field(default=300.0, gt=0)
     """Seconds that a handler may take, unless it says otherwise."""
     output_limit: int = Field(default=1_000, gt=0)

@@ -41,6 +41,7 @@ from brody_agents.ledger import actions, messages, runs
 from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import Letter
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.retention import Ages, Retention
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
 from brody_agents.observability import logger
@@ -119,12 +120,15 @@ class Worker:
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
         self._intake = Intake(self._ledger, publish, pressure)
+        days = (timedelta(days=days) for days in (self._settings.message_days, self._settings.record_days))
+        self._retention = Retention(self._ledger, Ages(*days))
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
             await self.shared.restore()
         await self._take_share()
-        works = (self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run())
+        works = [self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run()]
+        works.append(self._retention.run())
         self._tasks = [self._task(work) for work in works]
         if self._keeper:
             self._tasks.append(self._task(self._keeper.run()))
@@ -136,6 +140,7 @@ class Worker:
             self._executor.stop()
             self._sweeper.stop()
             self._outside.stop()
+            self._retention.stop()
         if self._keeper:
             await self._hand_over(self._keeper)
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -322,14 +327,18 @@ class Worker:
     # -- the parts --------------------------------------------------------------------------------------
 
     async def _bus(self) -> Bus:
-        url = self._settings.redis_url
+        url, broker = self._settings.redis_url, self._settings.bus_url
+        prefix = f"brody:{self._ledger.vault.mark}"
+        if self._home is not None and broker:
+            from brody_agents.communication.bus.brokers import broker_bus
+
+            return broker_bus(broker, prefix=prefix, values=self._redis(url, prefix) or MemoryBus())
         if self._home is None or url == "memory:" or (self._place and not url):
             return MemoryBus()
-        from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus
 
-        prefix = f"brody:{self._ledger.vault.mark}"
-        if url:
-            return RedisStreamsBus(client_of(url), prefix=prefix, where=url.rpartition("@")[2])
+        if bus := self._redis(url, prefix):
+            return bus
         try:
             server = await EmbeddedValkey.of_home(self._home)
         except BusUnavailable as error:
@@ -344,6 +353,14 @@ class Worker:
         window = window_of(road, 1) if alone else window_of(road)
         rates = {account: Rate.of(text) for account, text in self._settings.rates.items()}
         return ResourceManager(self._ledger, window, rates=rates)
+
+    @staticmethod
+    def _redis(url: str, prefix: str) -> Bus | None:
+        if url in ("", "memory:"):
+            return None
+        from brody_agents.communication.bus.redis_streams import RedisStreamsBus, client_of
+
+        return RedisStreamsBus(client_of(url), prefix=prefix, where=url.rpartition("@")[2])
 
     async def _in_hand(self) -> InHand | None:
         """Open the note of what is in hand, having buried what has ended too many processes."""

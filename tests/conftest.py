@@ -6,16 +6,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from brody_agents.communication.bus.base import Bus
 from brody_agents.settings import Settings
-from tests import postgres
+from tests import brokers, postgres
 
 BUSES = ("memory", "valkey", "redis-server")
+BROKERED = [pytest.param(name, marks=pytest.mark.integration) for name in brokers.BROKERS]
 
 
 def missing(reason: str) -> None:
@@ -42,6 +43,22 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a redis-server that somebody else wrote, on a unix socket; return the socket."""
     with _redis(tmp_path_factory.mktemp("redis"), f"{os.getpid()}") as (socket, _):
         yield socket
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> Iterator[Callable[[str], str]]:
+    """Return a function that gives the URL of a message broker, which it starts when it is first asked for."""
+    started: dict[str, str] = {}
+    with ExitStack() as servers:
+
+        def url_of(name: str) -> str:
+            if name not in started:
+                if wanting := brokers.wanting(name):
+                    missing(wanting)
+                started[name] = servers.enter_context(brokers.broker(name))
+            return started[name]
+
+        yield url_of
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +104,10 @@ def _redis(folder: Path, name: str) -> Iterator[tuple[Path, subprocess.Popen[byt
     socket.unlink(missing_ok=True)
 
 
-@pytest.fixture(params=BUSES)
+@pytest.fixture(params=[*BUSES, *BROKERED])
 async def make_bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
     """Return a function that connects one more client to the same bus, on each backend in turn."""
+    from brody_agents.communication.bus.brokers import broker_bus
     from brody_agents.communication.bus.embedded import EmbeddedValkey
     from brody_agents.communication.bus.memory import MemoryBus
     from brody_agents.communication.bus.redis_streams import RedisStreamsBus
@@ -101,6 +119,13 @@ async def make_bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
         async def connect(consumer: str = "one") -> Bus:
             return memory
+
+    elif request.param in brokers.BROKERS:
+        url = request.getfixturevalue("broker_url")(request.param)
+
+        async def connect(consumer: str = "one") -> Bus:
+            opened.append(broker_bus(url, prefix=f"test:{tmp_path.name}", values=MemoryBus()))
+            return opened[-1]
 
     else:
         from redis.asyncio import Redis

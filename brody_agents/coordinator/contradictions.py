@@ -195,7 +195,8 @@ async def heard(tx: AsyncConnection, vault: Vault, proposals: Sequence[ActionRec
     wanted = (v.user_id.in_({p.user_id for p in answers}), v.rule.in_((OUTWEIGHED, SAME_ANSWER)))
     found = await ledger_actions.verdicts(tx, vault, *wanted, v.resource.in_({_resource(p) for p in answers}))
     ids = {party["id"] for verdict in found for party in verdict.parties}
-    return await ledger_actions.load(tx, vault, a.id.in_(ids), a.state.in_(_HEARD)) if ids else []
+    those = (a.id.in_(ids), a.state.in_(_HEARD), ledger_actions.WHOLE)
+    return await ledger_actions.load(tx, vault, *those) if ids else []
 
 
 async def records(tx: AsyncConnection, proposals: Collection[ActionRecord]) -> Records:

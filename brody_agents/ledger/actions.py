@@ -256,6 +256,9 @@ async def verdicts(tx: AsyncConnection, vault: Vault, *conditions: Any) -> list[
     return found
 
 
+FORGOTTEN = "It is so long ago that only its key is kept."
+WHOLE = _A.arguments.is_not(None)
+"""Holds for actions of which more is kept than the key."""
 _VERDICT_COLUMNS = ("id", "user_id", "run_id", "action_id", "kind", "resource", "verdict", "rule", "created_at")
 _VERDICT_DETAIL = ("parties", "why", "otherwise", "options", "inputs")
 
@@ -294,6 +297,8 @@ def record(vault: Vault, row: dict[str, Any]) -> ActionRecord:
     user_id = row["user_id"]
     row |= {name: vault.open(user_id, row[name]) for name in _SEALED}
     row |= {"state": ActionState(row["state"]), "tries": row["tries"] or 0}
+    if row["arguments"] is None:
+        row |= {"arguments": {}, "why": "", "reason": FORGOTTEN}
     return ActionRecord(**row)
 
 

@@ -216,6 +216,6 @@ async def _done_since(tx: AsyncConnection, ledger: Ledger, action: ActionRecord,
     claims = claims_of(action)
     return {
         f"done/{other.id}": f"“{title_of(other)}” ({other.kind}) was done since on the same."
-        for other in await ledger_actions.load(tx, ledger.vault, *done, same_domain)
+        for other in await ledger_actions.load(tx, ledger.vault, *done, same_domain, ledger_actions.WHOLE)
         if any(mine.clashes(theirs) for mine in claims for theirs in claims_of(other))
     }

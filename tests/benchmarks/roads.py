@@ -61,6 +61,38 @@ class Relay(BrodyAgent):
                 ctx.tell(self.name, Ping(n=ping.n - 1, text=ping.text), because=ping)
 
 
+class Ask(Payload, message_type="ask"):
+    """A request; the same chain asks ``n`` times more."""
+
+    n: int = 0
+    text: str = ""
+
+
+class Answer(Ask, message_type="answer"):
+    """What comes back."""
+
+
+class Asker(BrodyAgent):
+    """Ask again when the answer has come."""
+
+    @handles
+    async def on_answers(self, answers: list[Answer], ctx: Context) -> None:
+        """Ask the next question of each chain."""
+        for answer in answers:
+            if answer.n:
+                ctx.tell("answerer", Ask(n=answer.n - 1, text=answer.text), because=answer)
+
+
+class Answerer(BrodyAgent):
+    """Answer."""
+
+    @handles
+    async def on_questions(self, questions: list[Ask], ctx: Context) -> None:
+        """Send each question's text back."""
+        for question in questions:
+            ctx.tell("asker", Answer(n=question.n, text=question.text), because=question)
+
+
 def message(user: int, hops: int) -> AgentMessage:
     """Return a ping that will be passed on."""
     context = new_context(f"user-{user % USERS}")
@@ -92,6 +124,24 @@ async def in_memory(count: int = 10_000) -> list[Figure]:
     async with Brody(agents=[Relay("relay")], settings=Settings(cpu_workers=0)) as brody:
         measured = await relayed(brody, count)
     return [Figure("in process, typed", measured, "/s", "queue + validate_json", limit, "0.5")]
+
+
+async def requests(count: int = 5_000, under_way: int = 500) -> list[Figure]:
+    """Measure requests that have got their answer, two messages each, between two agents of a ``Brody()``."""
+    limit, times = await limits.queue(encode(message(1, 1)), count), count // under_way
+    asked = Ask(n=times - 1, text="x" * 250)
+    first = [
+        AgentMessage(sender="asker", recipient="answerer", payload=asked, context=new_context(f"user-{n % USERS}"))
+        for n in range(under_way)
+    ]
+    async with Brody(agents=[Asker("asker"), Answerer("answerer")], settings=Settings(cpu_workers=0)) as brody:
+
+        async def work() -> None:
+            await asyncio.gather(*map(brody.send, first))
+            await brody.drain()
+
+        measured = await limits.timed_async(under_way * times, work)
+    return [Figure("request and answer, in process", measured, "/s", "queue + validate_json", limit, "0.3")]
 
 
 async def bus(folder: Path, count: int = 20_480) -> list[Figure]:

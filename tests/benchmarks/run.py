@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import limits, roads, scheduling
+from tests.benchmarks import brokers, limits, retention, roads, scheduling, served
 from tests.benchmarks.roads import Figure
 
 KEPT = Path(__file__).with_name("figures.jsonl")
@@ -32,9 +32,13 @@ async def measure(folder: Path, only: str | None, *, short: bool) -> list[Figure
         "start": roads.start_up,
         "codec": roads.codec,
         "memory-bus": roads.in_memory,
+        "request": roads.requests,
         "bus": lambda: roads.bus(folder),
+        "brokers": brokers.brokers,
         "turn": lambda: roads.turn(folder),
+        "turn-served": lambda: served.turn(folder),
         "single": lambda: roads.one_at_a_time(folder),
+        "retention": lambda: retention.sweep(folder),
         "scheduling": scheduling.promised,
         "memory": lambda: roads.memory(folder, 20_000 if short else 100_000),
         "mail": lambda: roads.mail(folder, 2_000 if short else 20_000),

@@ -10,7 +10,8 @@ import pytest
 from brody_agents.communication.bus.embedded import socket_of
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.settings import Settings
-from tests.conftest import BUSES
+from tests.brokers import BROKERS
+from tests.conftest import BROKERED, BUSES
 from tests.coordinator.court import Court
 from tests.coordinator.kit import Place, Server
 
@@ -20,6 +21,9 @@ def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureReq
         return Place(home, settings.model_copy(update={"redis_url": "memory:"}), Server(name, None, home))
     if name == "valkey":
         return Place(home, settings, Server(name, socket_of(home), home))
+    if name in BROKERS:
+        url = request.getfixturevalue("broker_url")(name)
+        return Place(home, settings.model_copy(update={"bus_url": url}), Server(name, None, home))
     socket = request.getfixturevalue("redis_server")
     urls = {"redis_url": f"unix://{socket}"}
     if name == "redis-and-postgres":
@@ -27,9 +31,9 @@ def _place(name: str, home: Path, settings: Settings, request: pytest.FixtureReq
     return Place(home, settings.model_copy(update=urls), Server("redis-server", socket, home))
 
 
-@pytest.fixture(params=[*BUSES, pytest.param("redis-and-postgres", marks=pytest.mark.integration)])
+@pytest.fixture(params=[*BUSES, *BROKERED, pytest.param("redis-and-postgres", marks=pytest.mark.integration)])
 def place(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
-    """Return a new home on each bus in turn, and on Redis with PostgreSQL in place of the home's file."""
+    """Return a new home on each bus and broker in turn, and on Redis with PostgreSQL in place of the home's file."""
     return _place(request.param, home, settings, request)
 
 

@@ -19,6 +19,7 @@ from brody_agents.ledger import actions as ledger_actions
 from brody_agents.ledger import track_records
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.retention import Ages, Retention
 from brody_agents.ledger.track_records import Answer
 from brody_agents.settings import Settings
 from tests.coordinator.court import NINE, Court, propose
@@ -156,6 +157,16 @@ async def test_a_third_agent_turns_the_matter(court: Court, at_once: bool) -> No
     assert states == {"ann": DROPPED, "ben": DROPPED, "cleo": WAITS}
     (verdict,) = await court.actions.verdicts((await mine(court, "cleo")).id)
     assert [p["by"] for p in verdict.parties] == ["cleo", "ben", "ann"]
+
+
+async def test_a_voice_that_is_forgotten_is_heard_no_more(court: Court) -> None:
+    """An answer that waits for years stays; of one that was outweighed as long ago, only the key is left."""
+    await learn(court.ledger, ann=TrackRecord(rejected=1))
+    first = [answer("ann", "accepted", 0.5), answer("ben", "declined")]
+    assert await standing(court, *first) == {"ann": DROPPED, "ben": WAITS}
+    gone = await Retention(court.ledger, Ages(*[timedelta(days=400)] * 2)).sweep(NINE + timedelta(days=4000))
+    assert gone["actions"] == 1
+    assert set(await standing(court, answer("cleo", "accepted", cause="another mail"))) == {"ann", "ben", "cleo"}
 
 
 async def test_who_agrees_in_a_tie_makes_no_further_card(court: Court, at_once: bool) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from brody_agents.action import ActionState
 from brody_agents.ledger import actions, messages
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.retention import Ages, Retention
+from brody_agents.policy import audit
+from brody_agents.policy.audit import AuditEvent
+from tests.ledger.test_actions import action
+from tests.ledger.test_messages import message, write
 
 QUESTIONS: dict[str, Any] = {
     "any due": messages.any_due,
@@ -29,12 +35,12 @@ QUESTIONS: dict[str, Any] = {
 
 
 @contextmanager
-def listening(ledger: Ledger) -> Iterator[list[tuple[str, Any]]]:
-    """Collect the SELECT statements that the ledger is asked, with their parameters."""
+def listening(ledger: Ledger, *verbs: str) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that the ledger is asked, with their parameters: SELECT, unless others are named."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(verbs or "SELECT"):
             asked.append((statement, parameters))
 
     engines = [engine.sync_engine for engine in (ledger._engine, ledger._reader)]
@@ -92,3 +98,23 @@ async def test_the_backlog_is_read_in_its_order(kept: Ledger) -> None:
             steps = await plan(tx, *asked[0])
         assert steps[0].startswith("SCAN messages USING INDEX ix_messages_backlog"), steps
         assert not [s for s in steps if "ORDER BY" in s], steps
+
+
+async def test_a_sweep_reads_only_small_tables_from_end_to_end(kept: Ledger) -> None:
+    """What grows with the traffic is walked by its key, a part at a time."""
+    old = datetime.now(UTC) + timedelta(days=9)
+    await write(kept, message(id="m"))
+    async with kept.write() as tx:
+        await messages.close(tx, ["m"])
+        await actions.add(tx, kept.vault, [action(state=ActionState.DONE)])
+        await audit.append(tx, [AuditEvent("me", f"{n}", "done") for n in range(100)])
+    with listening(kept, "SELECT", "UPDATE", "DELETE") as asked:
+        gone = await Retention(kept, Ages(timedelta(days=8), timedelta(days=8))).sweep(old)
+    assert gone == {"messages": 1, "actions": 1, "audit": 99}
+    async with kept.read() as tx:
+        plans = [step for statement, parameters in asked for step in await plan(tx, statement, parameters)]
+    scanned = {step.split()[1] for step in plans if step.startswith("SCAN")}
+    assert scanned <= {"approvals", "dead_letters", "notifications", "runs"} | {
+        step for step in scanned if "anon" in step
+    }
+    assert any(step.startswith("SEARCH messages USING INTEGER PRIMARY KEY") for step in plans)
