@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from brody_email.words import LETTERS, Alphabet, word_set
+
 REASON = "The text addresses the assistant; nothing of it is followed."
 
 _ADDRESSES = re.compile(
@@ -52,15 +54,22 @@ _NEAR = re.compile(
 """A part of every order; where there is none, the far dearer search need not look."""
 _REACH = 200
 """How many characters of an order lie before and behind such a part at most."""
-_WORDS = re.compile(r"[a-zäöüß]+")
-_TELLTALE = frozenset(
+_WORDS = Alphabet(LETTERS)
+_NEAR_WORDS = word_set(
+    """
+    ai ki assistant assistants assistent agent agents bot bots chatbot llm llms brody language prompt jailbreak
+    developer system user inst begin mention forward send export upload exfiltrate leite delete
+    """
+)
+_NEAR_BEGINNINGS = ("<", "ignor", "disregard", "forget", "override", "bypass", "vergiss", "vergess", "missachte")
+_TELLTALE = word_set(
     """
     ignore disregard override bypass ignoriere ignorieren ignoriert missachte missachten vergiss vergessen ai ki agent
     agents assistant assistants assistent bot bots chatbot llm llms brody jailbreak inst im prompt prompts
-    """.split()  # noqa: SIM905
+    """
 )
 _TOGETHER = tuple(
-    tuple(frozenset(words.split()) for words in line.split(" + "))
+    tuple(map(word_set, line.split(" + ")))
     for line in (
         "forget + instructions prompts rules guidelines directions context",
         "language + model models",
@@ -74,20 +83,30 @@ _TOGETHER = tuple(
 )
 """Words that only together point to an order: one of each group."""
 _ROLE = re.compile(r"\b(?:system|user|developer)\s*:|<\|?\w+\|?>")
+_ROLES = word_set("system user developer")
 
 
 def may_address_assistant(text: str) -> bool:
     """Say whether the text has the words that orders to an assistant have; much cheaper than to look for orders."""
     text = text.lower()
-    words = frozenset(_WORDS.findall(text))
-    if not _TELLTALE.isdisjoint(words) or _ROLE.search(text):
+    words = _WORDS.words(text)
+    if not _TELLTALE.isdisjoint(words):
+        return True
+    if ("<" in text or not _ROLES.isdisjoint(words)) and _ROLE.search(text):
         return True
     return any(not any(group.isdisjoint(words) for group in row) for row in _TOGETHER)
+
+
+def _may_be_near(text: str) -> bool:
+    """Say whether ``_NEAR`` may match in a text; the pattern itself looks at every character."""
+    return any(part in text for part in _NEAR_BEGINNINGS) or not _NEAR_WORDS.isdisjoint(_WORDS.spaced(text).split())
 
 
 def addresses_assistant(text: str) -> bool:
     """Say whether a text gives orders to an assistant."""
     text, begin, end = text.lower(), 0, 0
+    if not _may_be_near(text):
+        return False
     for near in _NEAR.finditer(text):
         if near.start() > end:  # far from the last one: look around that one
             if _ADDRESSES.search(text, begin, end):
