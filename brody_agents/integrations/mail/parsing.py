@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from email import message_from_bytes
 from email.errors import MessageError
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -21,6 +20,7 @@ from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
 from brody_agents.integrations.mail.headers import Headers, addresses, message_id, message_ids
 from brody_agents.integrations.mail.mime import Body, read_body
 from brody_agents.integrations.mail.reply import reply_of
+from brody_agents.integrations.mail.split import split_message
 
 SIGNALS = (
     "list-id",
@@ -104,7 +104,7 @@ def parse_mail(data: bytes) -> ParsedMail:
     if not _is_hostile(data):
         # What the parser of the standard library trips over, nested or ill-typed, is still a head and some text.
         with suppress(*_TRIPS):
-            message = message_from_bytes(data)
+            message = split_message(data)
             return _parsed(message, envelope, data, read_body(message), size)
     return _parsed(BytesHeaderParser().parsebytes(data), envelope, data, _flat_body(data), size)
 
@@ -123,7 +123,7 @@ def parse_all(raws: Sequence[RawMail]) -> list[ParsedMail | str]:
 def part_bytes(data: bytes, index: int) -> bytes:
     """Return the content of the attachment with this ``Attachment.index``, or raise ``NotFound``."""
     _, data = _unwrapped(data)
-    found = read_body(message_from_bytes(data), keep=index).kept if not _is_hostile(data) else None
+    found = read_body(split_message(data), keep=index).kept if not _is_hostile(data) else None
     if found is None:
         raise NotFound(f"The message has no attachment {index}.", "Read the message again.")
     return found
