@@ -29,13 +29,12 @@ MOST_ATTRIBUTES = 200_000_000
 # the rows of a table would be moved in front of it.
 _LINE, _PARAGRAPH = "\f", "\t"
 _BLOCK = re.compile(
-    r"<(?:br|hr|/?(?:div|tr|li|ul|ol|dl|dd|dt|table|section|article|header|footer|form|address|pre|center|title|td)"
-    r"|(/?(?:p|h[1-6]|blockquote)))(?=[\s/>])",
+    r"<(?:br|hr|/?(?:div|tr|li|ul|ol|dl|dd|dt|table|section|article|header|footer|form|address|pre|center|title)"
+    r"|(/?(?:p|h[1-6]|blockquote))|(/?td))(?=[\s/>])",
     re.I,
 )
 _PRE = re.compile(r"<pre[\s>].*?</pre", re.I | re.S)
-_CELL = re.compile(r"</?td$", re.I)
-_BREAKS = re.compile(r"[ \f\t]*[\f\t][ \f\t]*")
+_MARKS = {None: _LINE, 1: _PARAGRAPH, 2: " "}
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _STRIP = re.compile(r"<[^<>]*>")
 _VOID = frozenset(
@@ -173,15 +172,17 @@ def _marked(html: str) -> str:
 
 
 def _mark(match: re.Match[str]) -> str:
-    if _CELL.match(match[0]):
-        return f" {match[0]}"
-    return (_PARAGRAPH if match[1] else _LINE) + match[0]
+    return _MARKS[match.lastindex] + match[0]
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"[^\S\f\t]+", " ", text.replace("\u200b", "").replace("\u200c", ""))
-    text = _BREAKS.sub(lambda match: "\n\n" if _PARAGRAPH in match[0] else "\n", text)
-    return clean(text).strip()
+    paragraphs = text.replace("\u200b", "").replace("\u200c", "").split(_PARAGRAPH)
+    return clean("\n\n".join(filter(None, map(_lines, paragraphs)))).strip()
+
+
+def _lines(paragraph: str) -> str:
+    lines = (" ".join(line.split()) for line in paragraph.split(_LINE))
+    return "\n".join(filter(None, lines))
 
 
 # -- hidden text --------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ _FROM_LINE = re.compile(rb"\s*>?From ([^\r\n]*)\r?\n")
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _BLANK_OLD = re.compile(rb"\r[ \t]*\r")
 _NO_HEADER = re.compile(rb"^(?!" + _NAME + rb"[ \t]*:|[ \t\r\n]|\Z)", re.M)
+_NO_NEXT_HEADER = re.compile(rb"\n(?!" + _NAME + rb"[ \t]*:|[ \t\r\n]|\Z)")
 _LINE_END = re.compile(rb"\n(?![ \t])")
 _USUAL = re.compile(
     rb"^(?:From|To|Cc|Subject|Date|Message-ID|Received|MIME-Version|Content-[\w-]+|X-[\w-]+|Return-Path|Reply-To"
@@ -205,7 +206,7 @@ def _mended(data: bytes) -> bytes:
     head = data[: blank.start()] if blank else data
     if len(head) > LONGEST_HEAD:
         head, data = head[:LONGEST_HEAD], head[:LONGEST_HEAD] + data[len(head) :]
-    if not _NO_HEADER.search(head):
+    if not _NO_NEXT_HEADER.search(head):  # its first line is a header
         return data
     last = max((match.start() for match in _USUAL.finditer(head)), default=0)
     return _NO_HEADER.sub(b" ", head[:last]) + data[last:]
@@ -219,7 +220,8 @@ def _is_hostile(data: bytes) -> bool:
         return True
     if len(data) < LONGEST_STRUCTURE:
         return False
-    headers = re.finditer(rb"^content-(?:type|disposition)[ \t]*:", lower, re.M)
+    lower = b"\n" + lower
+    headers = re.finditer(rb"\ncontent-(?:type|disposition)[ \t]*:", lower)
     return any(_length(lower, header.end()) > LONGEST_STRUCTURE for header in headers)
 
 
