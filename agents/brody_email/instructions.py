@@ -48,8 +48,8 @@ _ADDRESSES = re.compile(
 
 _NEAR = re.compile(
     r"""
-    < | \b(?=\w)(?:ignor|disregard|forget|override|bypass|verg(?:iss|ess)|missachte|(?:ai|ki|assistants?|assistent|agents?
-    |bots?|chatbot|llms?|brody|language|prompt|jailbreak|developer|system|user|inst|begin|mention|forward|send|export
+    < | \b(?=\w)(?:ignor|disregard|forget|override|bypass|verg(?:iss|ess)|missachte|(?:ai|ki|assistants?|assistent
+    |agents?|bots?|chatbot|llms?|brody|language|prompt|jailbreak|developer|system|user|inst|begin|mention|forward|send|export
     |upload|exfiltrate|leite|delete)\b)
     """,
     re.VERBOSE,

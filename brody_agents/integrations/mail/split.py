@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_bytes
 from email.message import Message
+from itertools import pairwise
 
 DEEPEST = 50
 
@@ -70,7 +71,7 @@ def _read_parts(message: Message, body: str, inner: bool, depth: int) -> None:
     if preamble := body[: marks[0].start()]:
         message.preamble = _LINE_END.sub("", preamble)
     default = "message/rfc822" if message.get_content_type() == "multipart/digest" else ""
-    for mark, following in zip(marks, marks[1:], strict=False):
+    for mark, following in pairwise(marks):
         if mark.end() == following.start():
             raise _OddError
         part = _LINE_END.sub("", body[mark.end() : following.start()])
