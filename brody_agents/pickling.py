@@ -25,6 +25,6 @@ def pickled_by_values(cls: type[T]) -> type[T]:
         for set_value, value in zip(setters, state, strict=True):
             set_value(self, value)
 
-    cls.__getstate__ = get_state  # type: ignore[attr-defined, assignment, method-assign]
+    cls.__getstate__ = get_state  # type: ignore[assignment, method-assign]
     cls.__setstate__ = set_state  # type: ignore[attr-defined]
     return cls

@@ -7,7 +7,7 @@ First words are looked up and only then a pattern is tried, so that the time is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -232,7 +232,7 @@ def phrases_in(text: str) -> Mapping[Topic, list[str]]:
     """Return the different phrases of each topic in ``text``, which is in lower case with single blanks."""
     table = _table()
     found: dict[Topic, dict[str, None]] = {}
-    for start, word in _first_words(text, table.keys()):
+    for start, word in _first_words(text, table):
         for topic, rest in table[word]:
             end = start + len(word)
             if rest is not None:
@@ -244,17 +244,15 @@ def phrases_in(text: str) -> Mapping[Topic, list[str]]:
     return {topic: list(phrases) for topic, phrases in found.items()}
 
 
-def _first_words(text: str, wanted: Set[bytes]) -> list[tuple[int, bytes]]:
-    """Return where the wanted words stand in a text, in its order."""
+def _first_words(text: str, wanted: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield where the wanted words stand in a text, in its order."""
     spaced = b" %b " % _WORDS.spaced(text)
     while b" '" in spaced:  # an apostrophe belongs to a word, but not before it
         spaced = spaced.replace(b" '", b"  ")
-    places: list[tuple[int, bytes]] = []
-    for word in wanted & set(spaced.split()):
-        start, padded = -1, b" %b " % word
-        while (start := spaced.find(padded, start + 1)) >= 0:
-            places.append((start, word))
-    return sorted(places)
+    start = -1
+    for word in filter(wanted.__contains__, spaced.split()):
+        start = spaced.find(b" %b " % word, start + 1)
+        yield start, word
 
 
 @cache
