@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brody_agents.action import CATALOGUE, ActionResult, ActionState, AgentAction
-    from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, handles
+    from brody_agents.agent import AgentResponse, AgentTrigger, BrodyAgent, Retry, handles
     from brody_agents.arguments import SourceRef
     from brody_agents.brody import Brody
     from brody_agents.communication.decision_engine import Decision, Opinion, Question, TrackRecord, decide
     from brody_agents.communication.message_protocol import AgentMessage, Payload, Priority
     from brody_agents.context import Context, UserContext
-    from brody_agents.errors import BrodyError, Retryable, Terminal
+    from brody_agents.errors import BrodyError, Overloaded, Retryable, Terminal
     from brody_agents.kit import ActionExecutor, ContextManager
     from brody_agents.proactive.playbooks.brief import Brief
 
@@ -30,6 +30,7 @@ _WHERE = {
     # agents
     "BrodyAgent": "agent",
     "handles": "agent",
+    "Retry": "agent",
     "Context": "context",
     "AgentTrigger": "agent",
     "AgentResponse": "agent",
@@ -54,6 +55,7 @@ _WHERE = {
     "TrackRecord": "communication.decision_engine",
     # errors
     "BrodyError": "errors",
+    "Overloaded": "errors",
     "Retryable": "errors",
     "Terminal": "errors",
 }
@@ -75,9 +77,11 @@ __all__ = [
     "ContextManager",
     "Decision",
     "Opinion",
+    "Overloaded",
     "Payload",
     "Priority",
     "Question",
+    "Retry",
     "Retryable",
     "SourceRef",
     "Terminal",

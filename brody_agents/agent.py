@@ -14,16 +14,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from brody_agents.action import ActionResult, AgentAction
 from brody_agents.communication.message_protocol import AgentMessage, Payload, payload_data
 from brody_agents.context import UserContext, current
-from brody_agents.errors import AgentDefinitionError
+from brody_agents.errors import AgentDefinitionError, Retryable
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
+Wait = Callable[[Any], float]
+"""One of tenacity's waits."""
 
 _REMEDY = (
     "Write it as `async def name(self, message: SomePayload, ctx: Context) -> None`, or with `list[SomePayload]` "
@@ -55,18 +57,44 @@ class AgentResponse(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Which errors of a handler are worth another try, how many tries there are in all, and the pause between them.
+
+    ``wait`` is one of tenacity's (``wait_exponential(max=600)``); by default the pause doubles from 0.1 s on, with
+    jitter. A pause of more than a second is held in the ledger: it outlives the process, and other messages go first.
+    """
+
+    tries: int = 3
+    wait: Wait | None = None
+    on: type[Exception] | tuple[type[Exception], ...] = Retryable
+
+
+@dataclass(frozen=True, slots=True)
 class Handler:
     """A route of an agent: which payload goes to which method, one by one or as a batch."""
 
     method: str
     payload: type[Payload]
     batch: bool
+    retry: Retry | None = None
+    timeout: float | None = None
 
 
-def handles(method: F) -> F:
-    """Mark a method as a handler of the payload type that its first parameter names."""
-    method.__brody_handles__ = True  # type: ignore[attr-defined]
-    return method
+@overload
+def handles(method: F, /) -> F: ...
+@overload
+def handles(*, retry: Retry | None = None, timeout: float | None = None) -> Callable[[F], F]: ...
+def handles(method: F | None = None, /, *, retry: Retry | None = None, timeout: float | None = None) -> Any:
+    """Mark a method as a handler of the payload type that its first parameter names.
+
+    ``retry`` and ``timeout`` (seconds) take the place of the agent's ``retry`` and of ``BRODY_HANDLER_TIMEOUT``.
+    """
+
+    def mark(method: F) -> F:
+        method.__brody_handles__ = (retry, timeout)  # type: ignore[attr-defined]
+        return method
+
+    return mark if method is None else mark(method)
 
 
 class BrodyAgent:
@@ -77,6 +105,7 @@ class BrodyAgent:
 
     name: str = ""
     capabilities: Sequence[str] = ()
+    retry: Retry = Retry()
     handlers: ClassVar[Mapping[type[Payload], Handler]] = {}
     _own: ClassVar[Mapping[type[Payload], Handler]] = {}
 
@@ -154,7 +183,7 @@ def _handler(cls: type, name: str, method: Any) -> Handler:
     payload = get_args(annotation)[0] if batch else annotation
     if not (isinstance(payload, type) and issubclass(payload, Payload) and payload.message_type):
         raise AgentDefinitionError(f"{where} takes {annotation!r}, which is no payload type.", _REMEDY)
-    return Handler(name, payload, batch)
+    return Handler(name, payload, batch, *method.__brody_handles__)
 
 
 def _resolved(where: str, method: Any, annotation: Any) -> Any:

@@ -28,6 +28,7 @@ from brody_agents.communication.message_protocol import (
     new_context,
     stable_id,
 )
+from brody_agents.errors import TooManyOutputs
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.items import ContactItem, DocumentItem, MailHead, MailItem, TaskItem
 
@@ -191,6 +192,7 @@ class Context:
         shared: SharedContext,
         compute: Compute,
         read: list[Provenance] | None = None,
+        output_limit: int = 1_000,
     ) -> None:
         self.agent = agent
         self.messages = tuple(messages)
@@ -201,16 +203,19 @@ class Context:
         self.files, self.contacts = views.files, views.contacts
         self.outcome = Outcome()
         self._ended = False
+        self._room = output_limit * len(self.messages)
         self._shared = shared
         self._compute = compute
         self._read: list[Provenance] = [] if read is None else read
         """What the handler has read; the views add to it."""
+        self._flooded: TooManyOutputs | None = None
         self._versions: dict[str, int] = {}
         self._ordinals: Counter[tuple[str, str]] = Counter()
 
     def begin(self) -> None:
         """Forget what an earlier attempt put out."""
         self.outcome = Outcome()
+        self._flooded = None
         self._read.clear()
         self.__dict__.pop("_reading", None)
         self._versions.clear()
@@ -223,7 +228,16 @@ class Context:
     def _put_out(self) -> Outcome:
         if self._ended:
             raise RuntimeError(f"{self.agent} has ended; what it puts out now would be lost")
-        return self.outcome
+        out = self.outcome
+        if len(out.messages) + len(out.proposals) + len(out.withdrawals) + len(out.updates) >= self._room:
+            self._flooded = TooManyOutputs(f"{self.agent} put out more than {self._room} things.")
+            raise self._flooded
+        return out
+
+    def check(self) -> None:
+        """Raise ``TooManyOutputs`` if the handler met its limit, whatever it made of the error."""
+        if self._flooded:
+            raise self._flooded
 
     @property
     def message(self) -> AgentMessage:
@@ -262,8 +276,8 @@ class Context:
         Raises ``ProtocolError`` for what cannot be sent.
         """
         cause = self._cause(because)
-        times: dict[str, Any] = {"deadline": deadline, "not_before": not_before}
-        times = {name: time for name, time in times.items() if time is not None}  # no nulls on the wire
+        optional: dict[str, Any] = {"deadline": deadline, "not_before": not_before, "run_id": cause.run_id}
+        optional = {name: value for name, value in optional.items() if value is not None}  # no nulls on the wire
         message = AgentMessage(
             id=self._derived(cause, f"{payload.message_type}>{recipient}"),
             sender=self.agent,
@@ -272,10 +286,9 @@ class Context:
             context=new_context(self.user_id, self.workspace_id),
             correlation_id=cause.correlation_id or cause.id,
             causation_id=cause.id,
-            run_id=cause.run_id,
             priority=priority or cause.priority,
             provenance={"": self._provenance(because)},
-            **times,
+            **optional,
         )
         outcome, data = self._put_out(), encode(message)
         outcome.messages.append(message)

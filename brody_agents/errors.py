@@ -27,9 +27,10 @@ class BrodyError(Exception):
 
 
 class Retryable(BrodyError):
-    """The same call may succeed later."""
+    """The same call may succeed later, but not within ``retry_after`` seconds where that is known."""
 
     code = "retryable"
+    retry_after: float | None = None
 
 
 class Terminal(BrodyError):
@@ -85,6 +86,19 @@ class HomeBusy(Retryable):
     remedy = "Wait until it has ended, or use another --home."
 
 
+class Overloaded(Retryable):
+    """The backlog is longer than its limit (HTTP 429); nothing was taken in, nothing is dropped."""
+
+    code = "overloaded"
+
+    def __init__(self, what: str, retry_after: float) -> None:
+        super().__init__(what, f"Send it again in {retry_after:.0f} s.")
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[Overloaded], tuple[str, float]]:
+        return type(self), (self.what, self.retry_after or 0.0)
+
+
 # -- the protocol ------------------------------------------------------------------------------------
 
 
@@ -128,6 +142,26 @@ class HandlerFailed(Terminal):
     """A handler raised; the message goes to the dead letters."""
 
     code = "handler_failed"
+
+
+class HandlerTimeout(Terminal):
+    """A handler did not end within its time limit and was cancelled."""
+
+    code = "handler_timeout"
+    remedy = "Give it more time with @handles(timeout=…), or have it do less for one message."
+
+
+class TooManyOutputs(Terminal):
+    """A handler put out more for its messages than the limit allows."""
+
+    code = "too_many_outputs"
+    remedy = "Put out less for one message, or raise BRODY_OUTPUT_LIMIT."
+
+
+class Poison(Terminal):
+    """Handling the message ended the process, again and again."""
+
+    code = "poison"
 
 
 class ContextConflict(Retryable):

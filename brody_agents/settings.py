@@ -30,6 +30,14 @@ class Settings(BaseSettings):
     """Seconds to wait for another process that works on the same home."""
     approval_days: float = Field(default=7.0, gt=0, le=3650)
     """Days that a proposal waits for the person's answer before it expires."""
+    handler_timeout: float = Field(default=300.0, gt=0)
+    """Seconds that a handler may take, unless it says otherwise."""
+    output_limit: int = Field(default=1_000, gt=0)
+    """How many messages, actions and shared values a handler may put out for one message."""
+    backlog_limit: int = Field(default=250_000, gt=0)
+    """From how many open messages on new ones from outside are refused for a while."""
+    poison_after: int = Field(default=3, gt=0)
+    """How often handling a message may end the process before it goes to the dead letters."""
     log_level: Level = "ERROR"
     """From which level on the command line shows logs; the dead letters tell of failures in any case."""
     timezone: str = ""

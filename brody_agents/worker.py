@@ -21,11 +21,14 @@ from brody_agents.compute import Pool
 from brody_agents.context import Context
 from brody_agents.coordinator.account_effects.base import AccountSource
 from brody_agents.coordinator.account_executor import AccountExecutor
+from brody_agents.coordinator.admission import bury_poison
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.conflicts.order import installed_rules
 from brody_agents.coordinator.coordinator import POLL, Coordinator
 from brody_agents.coordinator.executor import Executor
-from brody_agents.coordinator.intake import Intake
+from brody_agents.coordinator.in_hand import InHand
+from brody_agents.coordinator.intake import BackPressure, Intake
+from brody_agents.coordinator.lanes import Limits
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BusUnavailable
@@ -95,11 +98,14 @@ class Worker:
             cards=cards,
             make_context=self._context,
             wake_executor=self.wake_executors,
+            limits=Limits(self._settings.handler_timeout, await self._in_hand()),
         )
         self._executor = Executor(self._ledger, self._registry, self._book, self._coordinator.outbox.publish)
         publish = self._coordinator.outbox.publish
         self._outside = AccountExecutor(self._ledger, self._registry, self._book, publish, self._accounts)
-        self._intake = Intake(self._ledger, self._coordinator.outbox.publish)
+        pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
+        await pressure.look()
+        self._intake = Intake(self._ledger, publish, pressure)
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
@@ -143,7 +149,10 @@ class Worker:
     # -- messages and actions -------------------------------------------------------------------------
 
     async def send(self, message: AgentMessage) -> None:
-        """Write a message to the backlog, with those sent at the same time, and publish it."""
+        """Write a message to the backlog, with those sent at the same time, and publish it.
+
+        Raises ``Overloaded`` when the backlog is longer than its limit.
+        """
         await self._ledger.ensure_users({message.user_id})
         await self._intake.put(message)
 
@@ -222,6 +231,15 @@ class Worker:
         self._exit.push_async_callback(server.stop)
         return RedisStreamsBus(server.client(), prefix=prefix, where=str(server.socket))
 
+    async def _in_hand(self) -> InHand | None:
+        """Open the note of what is in hand, having buried what has ended too many processes."""
+        if self._home is None:
+            return None
+        in_hand = InHand(self._home / "in-hand")
+        self._exit.callback(in_hand.close)
+        await bury_poison(self._ledger, in_hand.left(), self._settings.poison_after, self._registry)
+        return in_hand
+
     def _bus_lost(self) -> None:
         self._coordinator.outbox.forget()
         self._coordinator.wake()
@@ -241,6 +259,7 @@ class Worker:
             shared=values,
             compute=self._pool.call,
             read=reading.seen,
+            output_limit=self._settings.output_limit,
         )
 
     async def _write_brief(self, ctx: Context, run_id: str) -> Any:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -117,10 +118,11 @@ class Priority(StrEnum):
     NORMAL = "normal"
     LOW = "low"
 
-    @property
-    def rank(self) -> int:
-        """Return 0 for the most urgent."""
-        return list(Priority).index(self)
+    rank: int
+    """0 for the most urgent."""
+
+    def __init__(self, value: str) -> None:
+        self.rank = len(type(self).__members__)
 
 
 AnyPriority = Annotated[
@@ -142,6 +144,15 @@ class Origin(StrEnum):
     RESOLVED = "resolved"
     UNTRUSTED = "untrusted"
 
+    rank: int
+    """0 for the most trusted."""
+
+    def __init__(self, value: str) -> None:
+        self.rank = len(type(self).__members__)
+
+
+_rank = attrgetter("origin.rank")
+
 
 class Provenance(BaseModel):
     """Say where a value came from and who may read it."""
@@ -160,12 +171,14 @@ class Provenance(BaseModel):
         known = list(parts)
         if not known:
             return Provenance(origin=Origin.SELF)
-        ranks = list(Origin)
-        origin = max((p.origin for p in known), key=ranks.index)
+        least = max(known, key=_rank)
+        others = [p for p in known if p is not least and (p.sources or p.readers != "any")]
+        if not others:
+            return least  # nobody else narrows the readers or adds a source
         sources = tuple(dict.fromkeys(s for p in known for s in p.sources))
         closed = [set(p.readers) for p in known if p.readers != "any"]
         readers: tuple[str, ...] | Literal["any"] = tuple(sorted(set.intersection(*closed))) if closed else "any"
-        return Provenance(origin=origin, sources=sources, readers=readers)
+        return Provenance(origin=least.origin, sources=sources, readers=readers)
 
 
 class MessageContext(BaseModel):

@@ -14,7 +14,7 @@ from brody_agents.communication.bus.base import Bus, Entry
 from brody_agents.communication.message_protocol import AgentMessage, decode, encode
 from brody_agents.coordinator.lanes import Delivery
 from brody_agents.coordinator.outbox import Outbox
-from brody_agents.errors import ProtocolError
+from brody_agents.errors import Poison, ProtocolError
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
@@ -24,6 +24,7 @@ from brody_agents.registry import Registry
 NOBODY = "nobody"
 """The user under whom bytes are kept that do not say whose they are."""
 
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 Arrived = tuple[AgentMessage, Entry]
 
 
@@ -35,6 +36,8 @@ class OpenMessage:
     digest: bytes
     waiting: set[str]
     entries: list[Entry] = field(default_factory=list)
+    later: bool = False
+    """Whether an agent tries it again later, so that it stays open in the ledger."""
 
 
 @dataclass(slots=True)
@@ -42,12 +45,18 @@ class _Reading:
     """What becomes of the entries of one reading, apart from the deliveries."""
 
     burials: list[Burial] = field(default_factory=list)
-    over: list[Entry] = field(default_factory=list)
-    """Entries that are done with."""
+    over: dict[tuple[int, str], Entry] = field(default_factory=dict)
+    """Entries that are done with, by their place on the bus."""
 
     def bury(self, entry: Entry, burial: Burial) -> None:
         self.burials.append(burial)
-        self.over.append(entry)
+        self.end(entry)
+
+    def end(self, entry: Entry) -> None:
+        self.over[entry.partition, entry.id] = entry
+
+    def has(self, entry: Entry) -> bool:
+        return (entry.partition, entry.id) in self.over
 
 
 class Admission:
@@ -67,7 +76,7 @@ class Admission:
         standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e)], reading)
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
         await self._bury(reading.burials)
-        await self._bus.acknowledge(reading.over)
+        await self._bus.acknowledge(list(reading.over.values()))
         return deliveries
 
     def _decoded(self, entries: Sequence[Entry], reading: _Reading) -> list[Arrived]:
@@ -106,7 +115,7 @@ class Admission:
     def _admitted(
         self, message: AgentMessage, entry: Entry, standing: Standing | None, reading: _Reading
     ) -> list[Delivery]:
-        if entry in reading.over:
+        if reading.has(entry):
             return []
         known = self.open.get(message.id)
         digest = known.digest if known else standing.digest if standing else digest_of(entry.data)
@@ -116,10 +125,11 @@ class Admission:
         elif known:  # a second copy on the bus
             known.entries.append(entry)
         elif standing is not None and not standing.open:
-            reading.over.append(entry)
-        elif message.not_before is not None and message.not_before > datetime.now(UTC):
-            reading.over.append(entry)
+            reading.end(entry)
+        elif (due := _due_at(message, standing)) > datetime.now(UTC) and not message.expired:
+            reading.end(entry)
             self._outbox.closed([message.id])
+            self._outbox.due_at(due)
         else:
             return self._opened(OpenMessage(believed, digest, set(), [entry]), standing, reading)
         return []
@@ -138,7 +148,8 @@ class Admission:
         elif route.code and message.recipient not in done:
             reading.burials.append(burial(message, route.code, route.reason, agent=message.recipient, body=body))
         opened.waiting |= set(agents)
-        return [Delivery(message, name) for name in agents or [""]]
+        tries, alone = (standing.attempts, standing.deaths > 0) if standing else (0, False)
+        return [Delivery(message, name, alone=alone, tries=tries) for name in agents or [""]]
 
     async def _bury(self, burials: Sequence[Burial]) -> None:
         if burials:
@@ -147,12 +158,38 @@ class Admission:
                 await bury(tx, self._ledger.vault, burials)
 
 
+async def bury_poison(
+    ledger: Ledger, left: Sequence[tuple[str, Sequence[str]]], limit: int, registry: Registry
+) -> None:
+    """Count the death of the last process against what its handlers were at, and bury what has ``limit`` of them."""
+    if not left:
+        return
+    async with ledger.write() as tx:
+        dead = await messages.count_deaths(tx, {i for _, ids in left for i in ids}, limit)
+    stored = {m.id: m for m in await messages.bodies(ledger, dead)}
+    why = str(Poison(f"The process ended {limit} times while it was handled."))
+    burials = [
+        burial(decode(m.body, registry.payloads), Poison.code, why, agent=agent, body=m.body)
+        for agent, ids in left
+        for i in ids
+        if (m := stored.get(i))
+    ]
+    async with ledger.write() as tx:
+        await bury(tx, ledger.vault, burials)
+
+
 def _believed(message: AgentMessage, entry: Entry, digest: bytes) -> AgentMessage | None:
     """Return the message as the ledger has it, or ``None`` if the entry is no copy of it."""
     if digest_of(entry.data) == digest:
         return message
     adopted = message.untrusted()
     return adopted if digest_of(encode(adopted)) == digest else None
+
+
+def _due_at(message: AgentMessage, standing: Standing | None) -> datetime:
+    """Return from when on a message is handled: its own time, or that of its next try."""
+    times = (message.not_before, standing.not_before if standing else None)
+    return max((t for t in times if t is not None), default=_ALWAYS)
 
 
 def _unreadable(error: ProtocolError, entry: Entry) -> Burial:

@@ -24,7 +24,7 @@ from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
 from brody_agents.coordinator.admission import Admission, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
-from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, MakeContext
+from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.progress import RunBook
 from brody_agents.errors import BusUnavailable
@@ -53,6 +53,8 @@ class Turn:
     shaken: list[Lane] = field(default_factory=list)
     """Lanes that lost a race: whatever else they have made was made on top of what is void."""
     closed: list[str] = field(default_factory=list)
+    postponed: list[str] = field(default_factory=list)
+    """Messages that no agent is at any more and that one will try again later."""
     outgoing: list[Stored] = field(default_factory=list)
     actions: list[ActionRecord] = field(default_factory=list)
     completed: set[str] = field(default_factory=set)
@@ -73,6 +75,7 @@ class Coordinator:
         cards: Cards,
         make_context: MakeContext,
         wake_executor: Callable[[], None],
+        limits: Limits | None = None,
     ) -> None:
         self._ledger = ledger
         self._bus = bus
@@ -83,6 +86,7 @@ class Coordinator:
         self._cards = cards
         self._make_context = make_context
         self._wake_executor = wake_executor
+        self._limits = limits or Limits()
         self.outbox = Outbox(ledger, bus)
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._admission = Admission(ledger, bus, registry, self.outbox)
@@ -146,7 +150,8 @@ class Coordinator:
         if not self._ready:
             ready = asyncio.create_task(self._something.wait(), name="outcome ready")
             try:
-                await asyncio.wait({self._reading, ready}, return_when=asyncio.FIRST_COMPLETED)
+                due = self.outbox.seconds_until_due()
+                await asyncio.wait({self._reading, ready}, timeout=due, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 ready.cancel()
         else:
@@ -168,7 +173,7 @@ class Coordinator:
         lane = self._lanes.get((user_id, agent))
         if lane is None:
             values = LaneContext(self._shared, user_id)
-            lane = Lane(user_id, self._registry.agents[agent], values, self._make_context, self._finish)
+            lane = Lane(user_id, self._registry.agents[agent], values, self._make_context, self._finish, self._limits)
             self._lanes[user_id, agent] = lane
         return lane
 
@@ -281,18 +286,24 @@ class Coordinator:
 
     async def _mark(self, tx: AsyncConnection, turn: Turn) -> None:
         """Write what is handled, what is dead, and which messages are closed by it."""
-        handled, burials = [], []
+        handled, burials, pauses = [], [], []
         remaining: defaultdict[str, set[str]] = defaultdict(set)
         for f in turn.settled:
             for d in f.deliveries:
                 remaining[d.message.id].add(d.agent)
-                if f.failure:
+                if f.later:
+                    self._admission.open[d.message.id].later = True
+                    pauses.append((d.message.id, f.later, d.tries))
+                elif f.failure:
                     burials.append(burial(d.message, f.failure.code, f.failure.reason, agent=d.agent))
                 elif d.agent:
                     handled.append((d.message.id, d.agent))
         await backlog.mark_handled(tx, handled)
         await bury(tx, self._ledger.vault, burials)
-        turn.closed = [i for i, agents in remaining.items() if self._admission.open[i].waiting <= agents]
+        await backlog.postpone(tx, pauses)
+        over = [i for i, agents in remaining.items() if self._admission.open[i].waiting <= agents]
+        turn.postponed = [i for i in over if self._admission.open[i].later]
+        turn.closed = [i for i in over if not self._admission.open[i].later]
         await backlog.close(tx, turn.closed)
 
     # -- out ----------------------------------------------------------------------------------------
@@ -306,8 +317,12 @@ class Coordinator:
             if f.lane is not NO_LANE:
                 f.lane.settled(f)
         self._repeat(turn)
-        entries = [e for i in turn.closed for e in self._admission.open.pop(i).entries]
-        self.outbox.closed(turn.closed)
+        over = [*turn.closed, *turn.postponed]
+        entries = [e for i in over for e in self._admission.open.pop(i).entries]
+        self.outbox.closed(over)
+        for f in turn.settled:
+            if f.later:
+                self.outbox.due_at(f.later)
         await self.outbox.publish(turn.outgoing)
         await self._bus.acknowledge(entries)
         self._runs.note(turn.completed, closed=turn.closed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,31 +11,78 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.communication.bus.base import BATCH
 from brody_agents.communication.message_protocol import AgentMessage, encode
 from brody_agents.coordinator.admission import id_taken
+from brody_agents.coordinator.task_scheduler import wait_for_room
+from brody_agents.errors import Overloaded
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, digest_of
+from brody_agents.ledger.messages import Stored, digest_of, length
+
+LOOK = 0.5
+"""Seconds between counts of the backlog."""
+PACE = 2.0
+"""Seconds over which the pace of the work is measured."""
 
 Encoded = tuple[AgentMessage, bytes]
 """A message with its wire form."""
 Publish = Callable[[Sequence[Stored]], Awaitable[None]]
 
 
+class BackPressure:
+    """Refuse what comes from outside while the backlog is longer than its limit."""
+
+    def __init__(self, ledger: Ledger, limit: int, closed: Callable[[], int]) -> None:
+        self._ledger, self._limit, self._closed = ledger, limit, closed
+        self._length = self._taken = 0
+        self._pace = 0.0
+        self._looked = (-LOOK, 0)
+        self._since = (time.monotonic(), 0)
+
+    def check(self) -> None:
+        """Take one more in, or raise ``Overloaded`` with the time after which there is room at the present pace.
+
+        It waits for nothing, so that what is sent at the same time keeps its order.
+        """
+        waiting = self._length - (self._closed() - self._looked[1])
+        if waiting >= self._limit:
+            what = f"{waiting} messages wait, and {self._limit} may."
+            raise Overloaded(what, wait_for_room(waiting, self._limit, self._pace))
+        self._length += 1
+        self._taken += 1
+
+    async def look(self, on_the_way: int = 0) -> None:
+        """Count the backlog, twice a second at most; ``on_the_way`` were taken in and are not written yet."""
+        now, closed = time.monotonic(), self._closed()
+        if now - self._since[0] >= PACE:
+            self._pace = (closed - self._since[1]) / (now - self._since[0])
+            self._since = (now, closed)
+        if now - self._looked[0] >= LOOK:
+            self._looked = (now, closed)
+            before, counted = self._taken, await length(self._ledger, self._limit + 1)
+            self._length = counted + on_the_way + self._taken - before
+
+
 class Intake:
     """Take messages in from outside; each is on disk when its ``put`` returns."""
 
-    def __init__(self, ledger: Ledger, publish: Publish) -> None:
+    def __init__(self, ledger: Ledger, publish: Publish, pressure: BackPressure) -> None:
         self._ledger = ledger
         self._publish = publish
+        self._pressure = pressure
         self._waiting: list[tuple[AgentMessage, bytes, asyncio.Future[None]]] = []
         self._turn = asyncio.Lock()
 
     async def put(self, message: AgentMessage) -> None:
         """Write a message; whoever comes while another transaction is under way shares the next one.
 
-        Raises ``ProtocolError`` for what cannot be sent.
+        Raises ``ProtocolError`` for what cannot be sent, ``Overloaded`` when the backlog is longer than its limit.
         """
         data = encode(message)  # whoever shares the transaction must not suffer for it
+        try:
+            self._pressure.check()
+        except Overloaded:
+            await self._pressure.look(len(self._waiting))  # there may be room by the next try
+            raise
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, data, done))
         async with self._turn:
@@ -53,6 +101,7 @@ class Intake:
             return
         for *_, done in group:
             done.set_result(None)
+        await self._pressure.look(len(self._waiting))
 
     async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
         encoded = {message.id: data for message, data in reversed(group)}  # the first one counts

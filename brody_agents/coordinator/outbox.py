@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from brody_agents.communication.bus.base import Bus
+from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, Waiting, digest_of
@@ -46,6 +48,8 @@ class Outbox:
         """Users with messages that wait in the ledger; ``None`` when anybody may have some."""
         self._missed = False
         self._swept = -SWEEP
+        self._later: datetime | None = None
+        """When the next of the messages that are to wait is due."""
 
     def wrote(self, message_id: str, data: bytes) -> bool:
         """Say whether this is, to the byte, a message that was published here and that nobody has handled yet."""
@@ -78,14 +82,25 @@ class Outbox:
 
     async def fill(self, *, sweep: bool = False) -> None:
         """Publish from the backlog where there is room; ``sweep`` looks through all of it, and for what is lost."""
-        if sweep or time.monotonic() - self._swept >= SWEEP:
+        if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())
+            overdue = self._chosen(await messages.overdue(self._ledger, STREAM_LIMIT))  # to be recorded
+            await self._send(await self._read({message.id for message in overdue}))
+            self._later = await messages.next_due(self._ledger)
         elif not self._worth_a_look():
             return
         await self._send(await self._next())
         while self._missed and self._worth_a_look():  # something was written while the ledger was read
             await self._send(await self._next())
+
+    def due_at(self, time: datetime) -> None:
+        """Learn that a message waits until a time."""
+        self._later = min(time, self._later or time)
+
+    def seconds_until_due(self) -> float | None:
+        """Return how long it is until a message that waits is due, as far as is known."""
+        return None if self._later is None else max(0.0, (self._later - datetime.now(UTC)).total_seconds())
 
     def forget(self) -> None:
         """Take everything that was published as lost: the bus has lost its data."""
@@ -106,8 +121,9 @@ class Outbox:
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
             rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full)
+            turns = in_turn(rows, await self._longest(rows, full))
             self._behind = full
-            chosen += self._chosen([row for row in rows if row.id not in self._users])
+            chosen += self._chosen([row for row in turns if row.id not in self._users])
             if self._behind is None or len(rows) <= STREAM_LIMIT:
                 break
         else:
@@ -115,6 +131,13 @@ class Outbox:
         if self._missed:
             self._behind = None
         return await self._read({waiting.id for waiting in chosen})
+
+    async def _longest(self, rows: Sequence[Waiting], full: Collection[str]) -> list[Waiting]:
+        """Return who has waited longest; the ledger is asked only if it has more than these rows."""
+        since = datetime.now(UTC) - AGEING
+        if len(rows) > STREAM_LIMIT:
+            return await messages.longest_waiting(self._ledger, STREAM_LIMIT // SHARE, since, without=full)
+        return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)
 
     async def _lost(self) -> list[Stored]:
         late = time.monotonic() - LOST_AFTER

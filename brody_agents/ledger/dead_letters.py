@@ -126,7 +126,7 @@ class DeadLetters:
             await tx.execute(update(table(DeadLetter)).where(_D.id == letter.id).values(replayed_at=now))
             if letter.message_id:
                 m = table(Message)
-                await tx.execute(update(m).where(m.c.id == letter.message_id).values(open=True))
+                await tx.execute(update(m).where(m.c.id == letter.message_id).values(open=True, attempts=0, deaths=0))
             elif letter.item_id:
                 await read_again(tx, letter.user_id, letter.item_id)
         return letter

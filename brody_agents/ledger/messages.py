@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
-from brody_agents.communication.message_protocol import AgentMessage, encode
+from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
+from brody_agents.ledger.bulk import Bulk
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import insert_new, table
-from brody_agents.ledger.tables import DeadLetter, Handled, Message, Run
+from brody_agents.ledger.statements import among, table
+from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
 from brody_agents.ledger.vault import Vault
 
 _M, _H, _D = table(Message).c, table(Handled).c, table(DeadLetter).c
+_PRIORITIES = range(len(Priority))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Stored:
     digest: bytes
     """What tells the same message from another with its id."""
     begun: bool = False
-    """Whether some agent may be done with it."""
+    """Whether some agent may be done with it, or has tried it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,19 @@ class Waiting:
 
     id: str
     user_id: str
+    seq: int
+    created_at: datetime
 
 
 @dataclass(slots=True)
 class Standing:
-    """What the ledger knows of a message: its digest and the agents that are done with it."""
+    """What the ledger knows of a message: its digest, how it went so far, and the agents that are done with it."""
 
     digest: bytes
     open: bool
+    not_before: datetime | None = None
+    attempts: int = 0
+    deaths: int = 0
     done: set[str] = field(default_factory=set)
 
 
@@ -72,8 +79,11 @@ async def write(
     for m in messages:
         each.setdefault(m.id, m)
     stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
-    rows = [_row(vault, each[s.id], s, now) for s in stored]
-    new = set((await tx.execute(insert_new(tx, Message).returning(_M.id), rows)).scalars())
+    last = (await tx.execute(_LAST)).scalar() or 0
+    if await _ROWS.insert(tx, [_row(vault, each[s.id], s, now) for s in stored]) == len(stored):
+        return stored
+    chosen = select(_M.id).where(among(tx, _M.id, list(each)), _M.seq > last)
+    new = set((await tx.execute(chosen)).scalars())
     return [s for s in stored if s.id in new]
 
 
@@ -82,29 +92,31 @@ def _stored_as(message: AgentMessage, body: bytes) -> Stored:
     return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
 
 
-def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "partition": stored.partition,
-        "user_id": message.user_id,
-        "run_id": message.run_id,
-        "sender": message.sender,
-        "recipient": message.recipient,
-        "message_type": message.message_type,
-        "priority": message.priority.rank,
-        "not_before": message.not_before,
-        "body": vault.seal_bytes(message.user_id, stored.body),
-        "digest": stored.digest,
-        "open": True,
-        "created_at": now,
-    }
+_LAST = select(func.max(_M.seq))
+_ROWS = Bulk(
+    Message,
+    *("id", "partition", "user_id", "run_id", "sender", "recipient", "message_type", "priority", "deadline"),
+    *("not_before", "attempts", "deaths", "body", "digest", "open", "created_at"),
+)
+
+
+def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> tuple[Any, ...]:
+    """Return the values of ``_ROWS``."""
+    return (
+        *(message.id, stored.partition, stored.user_id, message.run_id, message.sender, message.recipient),
+        *(message.message_type, message.priority.rank, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
+        *(vault.seal_bytes(stored.user_id, stored.body), stored.digest, True, now),
+    )
+
+
+_STANDING = (_M.id, _M.digest, _M.open, _M.not_before, _M.attempts, _M.deaths)
 
 
 async def standing(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Standing]:
     """Return what the ledger knows of messages; those that it does not have are left out."""
     found = {
-        row.id: Standing(row.digest, row.open)
-        for row in await tx.execute(select(_M.id, _M.digest, _M.open).where(_M.id.in_(ids)))
+        row.id: Standing(row.digest, row.open, row.not_before, row.attempts, row.deaths)
+        for row in await tx.execute(select(*_STANDING).where(among(tx, _M.id, ids)))
     }
     for message_id, agent in await done(tx, found):
         found[message_id].done.add(agent)
@@ -115,45 +127,103 @@ async def done(tx: AsyncConnection, ids: Collection[str]) -> set[tuple[str, str]
     """Return the (message, agent) pairs that are handled, or dead and not replayed."""
     if not ids:
         return set()
-    handled = await tx.execute(select(_H.message_id, _H.agent).where(_H.message_id.in_(ids)))
-    buried = await tx.execute(select(_D.message_id, _D.agent).where(_D.message_id.in_(ids), _D.replayed_at.is_(None)))
-    return {(message_id, agent) for message_id, agent in [*handled, *buried]}
+    handled = select(_H.message_id, _H.agent).where(among(tx, _H.message_id, ids))
+    buried = select(_D.message_id, _D.agent).where(among(tx, _D.message_id, ids), _D.replayed_at.is_(None))
+    return {(message_id, agent) for query in (handled, buried) for message_id, agent in await tx.execute(query)}
 
 
 async def mark_handled(tx: AsyncConnection, pairs: Iterable[tuple[str, str]]) -> None:
     """Write the fact that agents have handled messages."""
     now = datetime.now(UTC)
-    rows = [{"message_id": message_id, "agent": agent, "handled_at": now} for message_id, agent in pairs]
+    rows = [(message_id, agent, now) for message_id, agent in pairs]
     if rows:
-        await tx.execute(insert_new(tx, Handled), rows)
+        await _HANDLED.insert(tx, rows)
+
+
+_HANDLED = Bulk(Handled, "message_id", "agent", "handled_at")
 
 
 async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
     """Take messages out of the backlog."""
     if ids:
-        await tx.execute(update(table(Message)).where(_M.id.in_(ids)).values(open=False))
+        await tx.execute(update(table(Message)).where(among(tx, _M.id, ids)).values(open=False))
 
 
 async def backlog(ledger: Ledger, limit: int, *, without: Collection[str] = ()) -> list[Waiting]:
-    """Return open messages that are due: by priority, then in the order in which they were written.
+    """Return open messages that are due: by priority, then the earliest deadline, then as they were written.
 
     Those of a run that still reads its accounts wait until it has read them all, so that what handlers see does
     not depend on how fast accounts are read. Users in ``without`` are passed over.
     """
-    others = [_M.user_id.not_in(without)] if without else []
-    query = _due(_M.id, _M.user_id).where(*others).order_by(_M.priority, _M.seq).limit(limit)
+    query = _due(*_WAITING).where(*_others(without)).order_by(*_ORDER)
+    return await _waiting(ledger, query.limit(limit))
+
+
+async def longest_waiting(
+    ledger: Ledger, limit: int, since: datetime, *, without: Collection[str] = ()
+) -> list[Waiting]:
+    """Return those that have waited since a time among what is next of each priority, the oldest first.
+
+    Next are, of each, those with the earliest deadlines, and the oldest of those without one: so the index of the
+    backlog answers, and nothing needs an index of age.
+    """
+    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without))
+    heads = [
+        due.where(_M.priority == priority, with_one).order_by(*_ORDER).limit(limit).subquery()
+        for priority in _PRIORITIES
+        for with_one in (_M.deadline < NO_DEADLINE, _M.deadline == NO_DEADLINE)
+    ]
+    found = await _waiting(ledger, union_all(*(select(head) for head in heads)))
+    return sorted(found, key=lambda m: m.seq)[:limit]
+
+
+async def overdue(ledger: Ledger, limit: int) -> list[Waiting]:
+    """Return open messages whose deadline has passed, whether they are due or not."""
+    late = (_M.priority.in_(_PRIORITIES), _M.deadline <= datetime.now(UTC))
+    return await _waiting(ledger, select(*_WAITING).where(_M.open, *late).limit(limit))
+
+
+async def next_due(ledger: Ledger) -> datetime | None:
+    """Return when the next of the messages that are to wait is due."""
+    query = select(func.min(_M.not_before, type_=_M.not_before.type))
     async with ledger.glance() as tx:
-        return [Waiting(row.id, row.user_id) for row in await tx.execute(query)]
+        due: datetime | None = (await tx.execute(query.where(_M.open, _M.not_before > datetime.now(UTC)))).scalar()
+    return due
+
+
+async def length(ledger: Ledger, limit: int) -> int:
+    """Return how many messages are open, counted up to a limit."""
+    few = select(_M.priority).where(_M.open).limit(limit).subquery()
+    async with ledger.read() as tx:
+        return (await tx.execute(select(func.count()).select_from(few))).scalar_one()
+
+
+async def postpone(tx: AsyncConnection, pauses: Iterable[tuple[str, datetime, int]]) -> None:
+    """Have messages wait until a time, and write how often they were tried."""
+    rows = [{"this": message_id, "until": until, "tries": tries} for message_id, until, tries in pauses]
+    if rows:
+        values: dict[str, Any] = {"not_before": bindparam("until"), "attempts": bindparam("tries")}
+        await tx.execute(update(table(Message)).where(_M.id == bindparam("this")).values(values), rows)
+
+
+async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) -> set[str]:
+    """Note that the process ended while messages were handled; return those with as many deaths as the limit."""
+    chosen = (_M.id.in_(ids), _M.open)
+    await tx.execute(update(table(Message)).where(*chosen).values(deaths=_M.deaths + 1))
+    return set((await tx.execute(select(_M.id).where(*chosen, _M.deaths >= limit))).scalars())
+
+
+async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
+    """Return messages as they are on the bus."""
+    return await _stored(ledger, select(*_STORED).where(_M.id.in_(ids)))
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
-    """Return those of the messages that are open and due, in the order of the backlog."""
+    """Return those of the messages that are open and to be published: due, or too late and to be recorded as such."""
     if not ids:
         return []
-    handled = select(_H.agent).where(_H.message_id == _M.id).exists()
-    buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
-    columns = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, _M.digest, or_(handled, buried).label("begun"))
-    return await _stored(ledger, _due(*columns).where(_M.id.in_(ids)).order_by(_M.priority, _M.seq))
+    late = _M.deadline <= datetime.now(UTC)
+    return await _stored(ledger, _due(*_STORED, late=[late]).where(_M.id.in_(ids)).order_by(*_ORDER))
 
 
 async def any_due(tx: AsyncConnection) -> bool:
@@ -161,10 +231,30 @@ async def any_due(tx: AsyncConnection) -> bool:
     return (await tx.execute(_due(_M.id).limit(1))).first() is not None
 
 
-def _due(*columns: Any) -> Any:
+def _due(*columns: Any, late: Sequence[Any] = ()) -> Any:
     r, now = table(Run).c, datetime.now(UTC)
     reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
-    return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now), ~reading)
+    return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now, *late), ~reading)
+
+
+def _others(without: Collection[str]) -> list[Any]:
+    return [_M.user_id.not_in(without)] if without else []
+
+
+def _begun() -> Any:
+    handled = select(_H.agent).where(_H.message_id == _M.id).exists()
+    buried = select(_D.agent).where(_D.message_id == _M.id, _D.replayed_at.is_(None)).exists()
+    return or_(_M.attempts > 0, _M.deaths > 0, handled, buried).label("begun")
+
+
+_ORDER = (_M.priority, _M.deadline, _M.seq)
+_WAITING = (_M.id, _M.user_id, _M.seq, _M.created_at)
+_STORED = (_M.id, _M.user_id, _M.run_id, _M.partition, _M.body, _M.digest, _begun())
+
+
+async def _waiting(ledger: Ledger, query: Any) -> list[Waiting]:
+    async with ledger.glance() as tx:
+        return [Waiting(*row) for row in await tx.execute(query)]
 
 
 async def _stored(ledger: Ledger, query: Any) -> list[Stored]:

@@ -6,10 +6,10 @@ Sealed columns hold what others wrote, encrypted with the user's key.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, LargeBinary, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, text
 from sqlmodel import Field
 
 from brody_agents.ledger.resource_tables import Breaker as Breaker
@@ -19,11 +19,23 @@ from brody_agents.ledger.resource_tables import BudgetUse as BudgetUse
 from brody_agents.ledger.resource_tables import ResourceLease as ResourceLease
 from brody_agents.ledger.rows import SEQUENCE, json_column, sealed_column, time_column
 from brody_agents.ledger.rows import Row as Row
-from brody_agents.ledger.types import Sealed, SealedBytes
+from brody_agents.ledger.types import Sealed, SealedBytes, UtcTime
+
+
+def _count() -> Any:
+    return Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+
 
 _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
 _ASKS = text("state = 'open'")
+_LATER: Any = {
+    "sqlite_where": text("open = 1 AND not_before IS NOT NULL"),
+    "postgresql_where": text("open AND not_before IS NOT NULL"),
+}
+_NEVER = text("'9999-12-31 00:00:00.000000'")
+NO_DEADLINE = datetime(9999, 12, 31, tzinfo=UTC)
+"""What stands for no deadline, so that one index has those with and those without in their order."""
 
 
 class User(Row, table=True):
@@ -207,7 +219,8 @@ class Message(Row, table=True):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_backlog", "priority", "seq", "user_id", **_OPEN),
+        Index("ix_messages_backlog", "priority", "deadline", "seq", "user_id", **_OPEN),
+        Index("ix_messages_later", "not_before", **_LATER),
         Index("ix_messages_run", "run_id", "open"),
     )
 
@@ -220,7 +233,12 @@ class Message(Row, table=True):
     recipient: str
     message_type: str
     priority: int
+    deadline: datetime = Field(sa_column=Column(UtcTime, nullable=False, server_default=_NEVER))
     not_before: datetime | None = time_column()
+    attempts: int = _count()
+    """How often handlers have tried it before its present pause."""
+    deaths: int = _count()
+    """How often the process ended while it was handled."""
     body: SealedBytes = Field(sa_column=Column(Sealed, nullable=False))
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     open: bool = True

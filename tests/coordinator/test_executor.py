@@ -244,7 +244,8 @@ async def test_the_result_goes_to_a_proposer_that_handles_results_and_to_nobody_
     class Wisher(BrodyAgent):
         @handles
         async def on_note(self, message: Note, ctx: Context) -> None:
-            ctx.propose("task.complete" if message.text == "fail" else "notify", cases[message.text])
+            arguments = {"task_id": self.name} if message.text == "fail" else {"text": "hello"}
+            ctx.propose("task.complete" if message.text == "fail" else "notify", arguments)
 
     class Hearer(Wisher):
         def __init__(self, name: str) -> None:
@@ -256,11 +257,10 @@ async def test_the_result_goes_to_a_proposer_that_handles_results_and_to_nobody_
             assert ctx.message.sender == "coordinator"
             self.heard.append((result.kind, result.state))
 
-    cases: dict[str, Any] = {"fail": {"task_id": "none"}, "go": {"text": "hello"}}
     deaf, hearer, other = Wisher("deaf"), Hearer("hearer"), Hearer("other")
     async with Brody(agents=[deaf, hearer, other], settings=settings) as brody:
         for agent in ("deaf", "hearer"):
-            for text in cases:
+            for text in ("fail", "go"):
                 await brody.send(note(agent, text))
         await brody.drain()
         assert await brody.dead_letters.list() == []

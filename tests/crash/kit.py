@@ -188,7 +188,8 @@ def ledger(home: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 _LASTING = {
-    "actions": "SELECT id, key, kind, state, fence, merged_into FROM actions",
+    # Not merged_into: it names a proposal, and there is none if that has become a task by the time of the merge.
+    "actions": "SELECT id, key, kind, state, fence FROM actions",
     "audit": "SELECT subject, event, content FROM audit",
     "dead letters": "SELECT id, code, agent, item_id FROM dead_letters WHERE message_id IS NULL",
     "dead messages": "SELECT m.message_type, d.code, d.agent FROM dead_letters d, messages m WHERE m.id = d.message_id",

@@ -12,7 +12,7 @@ from brody_agents.communication.payloads import Notification
 from brody_agents.ledger import messages, runs
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, Waiting
+from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.runs import RunRecord
 
 NOW = datetime.now(UTC)
@@ -50,7 +50,7 @@ async def test_a_message_that_is_written_twice_is_there_once(ledger: Ledger) -> 
 async def test_what_comes_back_is_what_was_written(ledger: Ledger) -> None:
     (stored,) = await write(ledger, message("ü", user="ada", run_id="r"))
     (waiting,) = await messages.backlog(ledger, 1)
-    assert waiting == Waiting(stored.id, "ada")
+    assert (waiting.id, waiting.user_id) == (stored.id, "ada")
     (found,) = await messages.still_open(ledger, [waiting.id])
     assert found == stored
     assert (found.user_id, found.run_id, found.begun) == ("ada", "r", False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -58,6 +59,28 @@ async def test_no_table_is_read_from_end_to_end(kept: Ledger, question: str) -> 
         for statement, parameters in asked:
             steps = await plan(tx, statement, parameters)
             assert not [s for s in steps if s.startswith("SCAN") and "INDEX" not in s], steps
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda kept: messages.longest_waiting(kept, 10, datetime.now(UTC), without={"a"}),
+        lambda kept: messages.overdue(kept, 10),
+        messages.next_due,
+        lambda kept: messages.length(kept, 10),
+    ],
+    ids=["longest waiting", "overdue", "next due", "length"],
+)
+async def test_the_scheduler_looks_at_open_messages_only(kept: Ledger, ask: Callable[[Ledger], Awaitable[Any]]) -> None:
+    """What is closed, a hundred times as much some day, is in none of the indexes that it asks."""
+    with listening(kept) as asked:
+        await ask(kept)
+    async with kept.read() as tx:
+        steps = await plan(tx, *asked[0])
+    tables = [s for s in steps if "messages" in s]
+    assert tables
+    assert not [s for s in tables if "ix_messages_backlog" not in s and "ix_messages_later" not in s], steps
+    assert not [s for s in steps if "ORDER BY" in s], steps
 
 
 async def test_the_backlog_is_read_in_its_order(kept: Ledger) -> None:

@@ -15,7 +15,10 @@ from brody_agents.ledger.ledger import Ledger
 class Job:
     """An action with what it needs: its typed arguments, the account, and where its item lies.
 
-    ``intent`` is what ``Effect.plan`` returned, as the ledger keeps it; it is empty while that is being made.
+    ``intent`` is what ``Step.plan`` returned, as the ledger keeps it; it is empty while that is being made.
+
+    To an inverse ``key`` and ``version`` say nothing: ``action.intent`` (with the ``key`` that there was, too) and
+    ``action.result`` say what was done, and ``intent`` is the inverse's own.
     """
 
     action: ActionRecord
@@ -48,15 +51,15 @@ class Unclear:
 Finding = Done | NotDone | Unclear
 
 
-class Effect(Protocol):
-    """How a kind of action is carried out on an account."""
+class Step(Protocol):
+    """Something that is done on an account: an effect, or the inverse of one."""
 
     @property
     def domain(self) -> str:
         """Return ``mail``, ``files`` or another domain of accounts."""
 
     async def plan(self, job: Job) -> dict[str, Any]:
-        """Read what ``reconcile`` will have to compare with; JSON. Whatever it raises, nothing was done."""
+        """Read what ``reconcile`` and the inverse will have to know; JSON. Whatever it raises, nothing was done."""
 
     async def apply(self, job: Job) -> dict[str, Any]:
         """Carry it out and return the result.
@@ -67,6 +70,18 @@ class Effect(Protocol):
 
     async def reconcile(self, job: Job) -> Finding:
         """Ask the account whether it took place; change nothing."""
+
+
+class Effect(Step, Protocol):
+    """How a kind of action is carried out on an account, and what undoes it."""
+
+    @property
+    def inverse(self) -> Step | str:
+        """Return the step that undoes it, or why nothing does.
+
+        Its ``plan`` raises ``Stale`` where the world is not as the effect has left it: then nothing is undone. What
+        it must know of the time before has to be in what the effect's own ``plan`` and ``apply`` returned.
+        """
 
 
 class AccountSource(Protocol):

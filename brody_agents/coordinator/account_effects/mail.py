@@ -9,19 +9,52 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
-from brody_agents.coordinator.account_effects.base import Done, Effect, Finding, Job, NotDone, Unclear, digest
-from brody_agents.errors import LabelNotSupported, NotFound, NoTransport, ProviderError
+from brody_agents.action import CATALOGUE
+from brody_agents.coordinator.account_effects.base import (
+    Done,
+    Effect,
+    Finding,
+    Job,
+    NotDone,
+    Step,
+    Unclear,
+    digest,
+)
+from brody_agents.errors import LabelNotSupported, NotFound, NoTransport, ProviderError, Stale
 
 DRAFTS, ARCHIVE = "Drafts", "Archive"
 _POLICY = SMTP.clone(cte_type="7bit")
 
 
-class _MailEffect:
+class _MailStep:
     domain = "mail"
 
 
-class Draft(_MailEffect):
+class Undraft(_MailStep):
+    """Remove a draft that nobody has edited, moved or sent."""
+
+    async def plan(self, job: Job) -> dict[str, Any]:
+        """Demand that it lies where it was put, as it was written."""
+        mail = await _still(job, _result(job)["key"], "The draft is not there any more: it was moved, sent or deleted.")
+        if _lines(mail.data) != _lines(_before(job)["message"].encode("ascii")):
+            raise Stale("The draft was edited since.", "Delete it by hand if you do not want it.")
+        return {"key": mail.key, "version": mail.version}
+
+    async def apply(self, job: Job) -> dict[str, Any]:
+        """Remove it."""
+        await job.provider.delete(job.intent["key"], job.intent["version"])
+        return {"key": job.intent["key"]}
+
+    async def reconcile(self, job: Job) -> Finding:
+        """See whether it is gone."""
+        key = job.intent["key"]
+        return NotDone() if await _is_there(job, key) else Done({"key": key})
+
+
+class Draft(_MailStep):
     """``mail.draft``: a message in the Drafts folder, with the headers of its thread (RFC 5322, 3.6.4)."""
+
+    inverse: Step | str = Undraft()
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Write the message."""
@@ -42,8 +75,10 @@ class Draft(_MailEffect):
         return Done({"folder": found.folder, "key": found.key, "message_id": job.intent["message_id"]})
 
 
-class Send(_MailEffect):
+class Send(_MailStep):
     """``mail.send``, ``mail.reply`` and ``mail.forward``, which need an account with an outgoing transport."""
+
+    inverse: Step | str = CATALOGUE["mail.send"].inverse
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Refuse: no local account can send."""
@@ -58,11 +93,12 @@ class Send(_MailEffect):
         return Unclear("Look among the sent mails whether it left.")
 
 
-class Label(_MailEffect):
+class Label(_MailStep):
     """``mail.label`` and ``mail.unlabel``: a flag of the message."""
 
     def __init__(self, *, on: bool) -> None:
         self._on = on
+        self.inverse: Step | str = Relabel(on=not on)
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Note whether it was there."""
@@ -70,14 +106,7 @@ class Label(_MailEffect):
 
     async def apply(self, job: Job) -> dict[str, Any]:
         """Change the flag."""
-        label = frozenset({job.arguments.label})
-        add, remove = (label, frozenset[str]()) if self._on else (frozenset[str](), label)
-        try:
-            version = await job.provider.flag(job.key, add, remove, None)
-        except NotFound:
-            raise
-        except ProviderError as error:
-            raise LabelNotSupported(error.what, error.remedy) from error
+        version = await _flagged(job, job.key, on=self._on)
         return {"key": job.key, "version": version, "was": job.intent["was"]}
 
     async def reconcile(self, job: Job) -> Finding:
@@ -86,8 +115,56 @@ class Label(_MailEffect):
         return Done({"key": job.key, "was": job.intent["was"]}) if now == self._on else NotDone()
 
 
-class Archive(_MailEffect):
+class Relabel(_MailStep):
+    """Give a message the flag back, or take it off again; where it was so before, there is nothing to do."""
+
+    def __init__(self, *, on: bool) -> None:
+        self._on = on
+
+    async def plan(self, job: Job) -> dict[str, Any]:
+        """Demand that nobody has changed the flag since."""
+        mail = await _still(job, _before(job)["key"], "The mail was moved or deleted since.")
+        if (job.arguments.label in mail.flags) == self._on:
+            raise Stale(f"The label {job.arguments.label} was changed by somebody else since.", "Leave it so.")
+        return {"key": mail.key, "version": mail.version}
+
+    async def apply(self, job: Job) -> dict[str, Any]:
+        """Change the flag, if the effect has changed it."""
+        key = job.intent["key"]
+        if _before(job)["was"] == self._on:
+            await _flagged(job, key, on=self._on)
+        return {"key": key}
+
+    async def reconcile(self, job: Job) -> Finding:
+        """Read the flags."""
+        mail = await job.provider.fetch(job.intent["key"])
+        is_so = (job.arguments.label in mail.flags) == _before(job)["was"]
+        return Done({"key": mail.key}) if is_so else NotDone()
+
+
+class Unarchive(_MailStep):
+    """Move a mail back to the folder that it came from."""
+
+    async def plan(self, job: Job) -> dict[str, Any]:
+        """Demand that it lies where it was moved to."""
+        mail = await _still(job, _result(job)["key"], "The mail is not in the archive any more.")
+        return {"key": mail.key, "version": mail.version, "folder": _before(job)["folder"]}
+
+    async def apply(self, job: Job) -> dict[str, Any]:
+        """Move it."""
+        folder = job.intent["folder"]
+        return {"key": await job.provider.move(job.intent["key"], folder, job.intent["version"]), "folder": folder}
+
+    async def reconcile(self, job: Job) -> Finding:
+        """Look in the archive, then where it came from."""
+        where = "The mail is neither in the archive nor where it came from."
+        return await _moved(job, job.intent["key"], job.intent["folder"], _before(job)["content"], where)
+
+
+class Archive(_MailStep):
     """``mail.archive``: move it to the Archive folder."""
+
+    inverse: Step | str = Unarchive()
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Note where it lies and what it is."""
@@ -101,16 +178,15 @@ class Archive(_MailEffect):
 
     async def reconcile(self, job: Job) -> Finding:
         """Look where it was, then in the archive."""
-        if await _is_there(job):
-            return NotDone()
-        async for mail in _all(job):
-            if mail.folder.lower() == ARCHIVE.lower() and digest(mail.data) == job.intent["content"]:
-                return Done({"key": mail.key, "folder": mail.folder, "from": job.intent["folder"]})
-        return Unclear("The mail is neither where it was nor in the archive.")
+        where = "The mail is neither where it was nor in the archive."
+        found = await _moved(job, job.key, ARCHIVE, job.intent["content"], where)
+        return Done(found.result | {"from": job.intent["folder"]}) if isinstance(found, Done) else found
 
 
-class Delete(_MailEffect):
+class Delete(_MailStep):
     """``mail.delete``: remove it for good."""
+
+    inverse: Step | str = CATALOGUE["mail.delete"].inverse
 
     async def plan(self, job: Job) -> dict[str, Any]:
         """Demand that it is there."""
@@ -123,7 +199,7 @@ class Delete(_MailEffect):
 
     async def reconcile(self, job: Job) -> Finding:
         """See whether it is gone."""
-        return NotDone() if await _is_there(job) else Done({"key": job.key})
+        return NotDone() if await _is_there(job, job.key) else Done({"key": job.key})
 
 
 EFFECTS: Mapping[str, Effect] = {
@@ -170,12 +246,57 @@ async def _thread(job: Job) -> dict[str, str]:
     return {"In-Reply-To": f"<{parent.message_id}>", "References": " ".join(dict.fromkeys(chain))}
 
 
-async def _is_there(job: Job) -> bool:
+def _before(job: Job) -> dict[str, Any]:
+    """Return the intent of the effect that is to be undone."""
+    return job.action.intent or {}
+
+
+def _result(job: Job) -> dict[str, Any]:
+    return job.action.result or {}
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return a message without what accounts change of it: how lines end, and empty ones at the end."""
+    return data.rstrip().splitlines()
+
+
+async def _flagged(job: Job, key: str, *, on: bool) -> str:
+    """Put the job's label on, or take it off, and return the new version."""
+    label = frozenset({job.arguments.label})
+    add, remove = (label, frozenset[str]()) if on else (frozenset[str](), label)
     try:
-        await job.provider.fetch(job.key)
+        version: str = await job.provider.flag(key, add, remove, None)
+    except NotFound:
+        raise
+    except ProviderError as error:
+        raise LabelNotSupported(error.what, error.remedy) from error
+    return version
+
+
+async def _still(job: Job, key: str, otherwise: str) -> Any:
+    """Return the mail of a key; raise ``Stale`` with these words if there is none."""
+    try:
+        return await job.provider.fetch(key)
+    except NotFound as error:
+        raise Stale(otherwise, "Look where it is now.") from error
+
+
+async def _is_there(job: Job, key: str) -> bool:
+    try:
+        await job.provider.fetch(key)
     except NotFound:
         return False
     return True
+
+
+async def _moved(job: Job, key: str, folder: str, content: str, otherwise: str) -> Finding:
+    """Say whether a mail was moved to a folder, by its old key and its content."""
+    if await _is_there(job, key):
+        return NotDone()
+    async for mail in _all(job):
+        if mail.folder.lower() == folder.lower() and digest(mail.data) == content:
+            return Done({"key": mail.key, "folder": mail.folder})
+    return Unclear(otherwise)
 
 
 async def _all(job: Job) -> Any:

@@ -32,6 +32,9 @@ class FileProvider(Provider[RawFile], Protocol):
     async def read(self, key: str) -> bytes:
         """Return the content of a file, or raise ``NotFound``."""
 
+    async def version(self, key: str) -> str:
+        """Return the ETag that a file has now, or raise ``NotFound``."""
+
     async def write(self, key: str, data: bytes, version: str | None) -> str:
         """Write a file as a whole; ``version=None`` means that it must not exist yet. Return the new ETag."""
 

@@ -91,6 +91,16 @@ class Folder:
 
         return await asyncio.to_thread(content)
 
+    async def version(self, key: str) -> str:
+        """Return the ETag that a file has now, or raise ``NotFound``."""
+
+        def etag() -> str:
+            path = inside(self.root, key)
+            self._require(key, path, None)
+            return file_etag(path.stat())
+
+        return await asyncio.to_thread(etag)
+
     async def write(self, key: str, data: bytes, version: str | None) -> str:
         """Write a file as a whole and return its new ETag; ``version=None``: it must not exist yet."""
         return await locked(self.root, f"{self.account}: {key}", self._write, key, data, version)
