@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from email import message_from_bytes
-from email.message import Message
 from typing import Any
 
 import pytest
@@ -34,12 +33,12 @@ LINES = [
 MESSAGES = st.lists(st.sampled_from(LINES), max_size=30)
 WELL_FORMED = (
     "Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n{before}--b\nContent-Type: text/plain\n\none\n--b\n"
-    "Content-Type: multipart/alternative;\n boundary=c\n\n--c\n\ntwo\n\n--c\t\nContent-Type: text/html\n\n<p>three\n--c--"
-    "{end}--b\nContent-Type: message/rfc822\n\nSubject: y\n\nfour\n--b\nX: head only\n--b--{after}"
+    "Content-Type: multipart/alternative;\n boundary=c\n\n--c\n\ntwo\n\n--c\t\nContent-Type: text/html\n\n"
+    "<p>three\n--c--{end}--b\nContent-Type: message/rfc822\n\nSubject: y\n\nfour\n--b\nX: head only\n--b--{after}"
 )
 
 
-def form(message: Message) -> Any:
+def form(message: Any) -> Any:
     """Return all that a message holds, as plain data."""
     payload = message.get_payload()
     parts = [form(part) for part in payload] if isinstance(payload, list) else payload
