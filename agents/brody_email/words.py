@@ -1,4 +1,4 @@
-"""Cut text into words with ``bytes``: ten times as fast as a pattern, which counts for every mail that comes in."""
+"""Cut text into words with ``bytes``: two to six times as fast as with a pattern, and every mail is cut so."""
 
 from __future__ import annotations
 
