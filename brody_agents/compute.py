@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -48,7 +49,7 @@ class Pool:
         """
         if self._executor is None and self._workers > 0 and expected >= WORTH_IT:
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
         results = await asyncio.gather(*(self.call(function, chunk) for chunk in chunks))
         return [result for part in results for result in part]
@@ -85,6 +86,12 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin() -> None:
+    """Make ready a process of a pool."""
+    gc.set_threshold(20_000, 20, 20)  # it makes and drops thousands of objects at a time, hardly ever in cycles
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:

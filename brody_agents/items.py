@@ -11,8 +11,10 @@ from typing import Literal
 
 from brody_agents.arguments import SourceRef
 from brody_agents.integrations.mail.base import Address, Attachment
+from brody_agents.pickling import pickled_by_values
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailHead:
     """A mail without its body, with what triage last said of it."""
@@ -46,6 +48,7 @@ class MailHead:
     """The run in which it was first seen."""
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailItem(MailHead):
     """A mail with its body."""

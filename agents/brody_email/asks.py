@@ -102,11 +102,15 @@ def sentences_of(text: str) -> list[str]:
     sentences: list[str] = []
     for line in split_sentences(text[:LOOKED_AT])[:_MOST_SENTENCES]:
         sentence = _LIST_MARK.sub("", line)
-        if sentences and _ORDINAL_END.search(sentences[-1]) and _AFTER_ORDINAL.match(sentence):
+        if sentences and _ends_in_ordinal(sentences[-1]) and _AFTER_ORDINAL.match(sentence):
             sentences[-1] += f" {sentence}"  # "bis Freitag, 30. Oktober" is one sentence
         else:
             sentences.append(sentence)
     return sentences
+
+
+def _ends_in_ordinal(sentence: str) -> bool:
+    return sentence.endswith(".") and bool(_ORDINAL_END.search(sentence, max(0, len(sentence) - 10)))
 
 
 def find_asks(sentences: Sequence[str]) -> tuple[Ask, ...]:
@@ -143,9 +147,10 @@ def _is_prose(sentence: str) -> bool:
 
 
 def _ask(sentence: str) -> Ask | None:
-    if not 6 <= len(sentence) <= _LONGEST_SENTENCE or not _is_prose(sentence) or _COURTESY.search(sentence):
+    if not 6 <= len(sentence) <= _LONGEST_SENTENCE or not _is_prose(sentence):
         return None
-    return _german(sentence) if is_german(sentence) else _english(sentence)
+    ask = _german(sentence) if is_german(sentence) else _english(sentence)
+    return None if ask is None or _COURTESY.search(sentence) else ask
 
 
 _DEED = re.compile(

@@ -66,6 +66,8 @@ def _has_text(line: str) -> bool:
 def _sentences(words: Sequence[str]) -> Iterator[str]:
     start = 0
     for index, (word, following) in enumerate(pairwise(words), 1):
+        if word[-1].isalnum():
+            continue  # most words; what ends a sentence is a mark
         numbers_an_item = index == start + 1 and _LIST_MARKER.match(f"{word} ")
         if _ends_sentence(word, following) and not numbers_an_item:
             yield " ".join(words[start:index])

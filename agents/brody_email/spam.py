@@ -89,7 +89,10 @@ _NUMBERED = re.compile(
 )
 _MARK = re.compile(r"!!|\?\?|\$\$|!\s*\[|^\s*\*|\*\s*$|^\s*adv\s*:|^\s*::", re.I)
 _HASH_LINE = re.compile(r"^\s*(?:[a-z]{16,}|\d{12,}|\w{5,}-\w{5,}(?:-\w+)+|\[[^\]\s]*[^\w\s\]][^\]\s]*\])\s*$", re.M)
-_IP_LINK = re.compile(r"https?://(?:\d{1,3}\.){3}\d{1,3}|https?://\w+@|https?://[^\s/]*%[0-9a-f]{2}", re.I)
+# Begins with what Python finds fastest, a literal that has no case.
+_IP_LINK = re.compile(
+    r"://(?:(?<=http://)|(?<=https://))(?:(?:\d{1,3}\.){3}\d{1,3}|\w+@|[^\s/]*%[0-9a-f]{2})", re.IGNORECASE
+)
 _CODE = re.compile(r"<script\b|<html\b.{0,300}<body\b|(?:%[0-9a-f]{2}){8}", re.IGNORECASE | re.DOTALL)
 _PITCHING_NAME = re.compile(
     r"!|\b(?:free|deals?|offers?|win|winner|lotto|lottery|prizes?|save|savings|cash|loans?|credit|mortgage|lose weight"
@@ -97,6 +100,10 @@ _PITCHING_NAME = re.compile(
     re.IGNORECASE,
 )
 _MASS_MAILER = re.compile(r"\b(?:mass|bulk|multi)[- ]?(?:mail|send)|\bsender v|group ?mail|mailing machine", re.I)
+
+
+def _has_code(text: str) -> bool:
+    return ("<" in text or text.count("%") >= 8) and bool(_CODE.search(text))
 
 
 def _headers(mail: MailItem, forged: bool) -> Iterator[Sign]:
@@ -156,7 +163,7 @@ _HEADER_SIGNS: tuple[tuple[Callable[[MailItem], bool], float, str], ...] = (
     (_to_a_run_of_names, 1.5, "It goes to a run of names from an address list."),
     (_to_oneself, 1.0, "It is addressed to its own sender."),
     (lambda mail: bool(_HASH_LINE.search(mail.text[-3000:])), 1.2, "It carries random letters against filters."),
-    (lambda mail: bool(_CODE.search(mail.text[:3000])), 1.2, "It carries program code in place of text."),
+    (lambda mail: _has_code(mail.text[:3000]), 1.2, "It carries program code in place of text."),
     (lambda mail: bool(_IP_LINK.search(mail.text)), 1.5, "A link hides where it leads."),
     (lambda mail: bool(_MASS_MAILER.search(signal(mail, "x-mailer"))), 2.0, "A program for mass mailing sent it."),
     (lambda mail: signal(mail, "x-priority").startswith("1"), 0.4, "It claims the highest priority."),

@@ -7,12 +7,14 @@ First words are looked up and only then a pattern is tried, so that the time is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from brody_email.words import LETTERS, Alphabet, word_bytes
+
 FEAR = "fear for an account"
-_WORD = re.compile(r"[a-zäöüß0-9$%][a-zäöüß0-9$%']*")
+_WORDS = Alphabet(LETTERS + "0123456789$%'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,21 +232,36 @@ def phrases_in(text: str) -> Mapping[Topic, list[str]]:
     """Return the different phrases of each topic in ``text``, which is in lower case with single blanks."""
     table = _table()
     found: dict[Topic, dict[str, None]] = {}
-    for word in _WORD.finditer(text):
-        for topic, rest in table.get(word[0], ()):
-            match = rest.match(text, word.end()) if rest else word
-            if match:
-                found.setdefault(topic, {})[text[word.start() : match.end()]] = None
+    for start, word in _first_words(text, table):
+        for topic, rest in table[word]:
+            end = start + len(word)
+            if rest is not None:
+                match = rest.match(text, end)
+                if match is None:
+                    continue
+                end = match.end()
+            found.setdefault(topic, {})[text[start:end]] = None
     return {topic: list(phrases) for topic, phrases in found.items()}
 
 
+def _first_words(text: str, wanted: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield where the wanted words stand in a text, in its order."""
+    spaced = b" %b " % _WORDS.spaced(text)
+    while b" '" in spaced:  # an apostrophe belongs to a word, but not before it
+        spaced = spaced.replace(b" '", b"  ")
+    start = -1
+    for word in filter(wanted.__contains__, spaced.split()):
+        start = spaced.find(b" %b " % word, start + 1)
+        yield start, word
+
+
 @cache
-def _table() -> Mapping[str, list[tuple[Topic, re.Pattern[str] | None]]]:
-    table: dict[str, list[tuple[Topic, re.Pattern[str] | None]]] = {}
+def _table() -> Mapping[bytes, list[tuple[Topic, re.Pattern[str] | None]]]:
+    table: dict[bytes, list[tuple[Topic, re.Pattern[str] | None]]] = {}
     for topic in TOPICS:
         for line in filter(None, map(str.strip, topic.phrases.splitlines())):
             words, _, rest = line.partition(": ")
             pattern = re.compile(rf"[ -]?(?:{rest})(?![a-z])") if rest else None
             for word in words.split("|"):
-                table.setdefault(word, []).append((topic, pattern))
+                table.setdefault(word_bytes(word), []).append((topic, pattern))
     return table

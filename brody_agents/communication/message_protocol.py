@@ -34,6 +34,7 @@ from brody_agents.errors import ProtocolError
 
 NAMESPACE = uuid.UUID("6f0d3a4e-6a61-5d0b-9f0e-2b1f6a7c9d10")
 """Namespace of every UUIDv5 that this project derives."""
+_NAMESPACE = NAMESPACE.bytes
 
 SCHEMA_VERSION = "1"
 MAX_BYTES = 1 << 20
@@ -53,7 +54,7 @@ def stable_id(*parts: str) -> str:
 
 
 def _named(name: bytes) -> str:
-    return hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
 
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -58,6 +58,8 @@ class Actions(ledger_actions.Actions):
     def why_not(self, action: ActionRecord) -> str:
         """Say why an action cannot be undone, ever; empty if it can."""
         found = inverse(action.kind)
+        if action.state is ActionState.DONE and not action.arguments:
+            return action.reason  # what it was about has been forgotten
         if action.state is ActionState.DONE:
             return found if isinstance(found, str) else ""
         if action.state is ActionState.MERGED:

@@ -25,6 +25,7 @@ _WIDER = {
 }
 # In these, ASCII bytes are not simply ASCII.
 _SHIFTED = re.compile(r"utf-(?:7|16|32)|iso2022|hz")
+_ASCII_CONTROLS = bytes({*range(32), 127} - set(b"\t\n"))
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
 
 
@@ -76,8 +77,14 @@ def clean(text: str) -> str:
 
     No lone surrogates, no byte order marks, no control characters but tab and newline.
     """
+    if text.isprintable():
+        return text  # the usual header: nothing that would go is printable
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii():  # as bytes, which takes a fifth of the time
+        data = text.encode()
+        kept = data.translate(None, _ASCII_CONTROLS)
+        return text if len(kept) == len(data) else kept.decode()
     return _CONTROLS.sub(_replacement, text)
 
 

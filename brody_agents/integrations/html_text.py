@@ -28,14 +28,14 @@ MOST_ATTRIBUTES = 200_000_000
 # Line and paragraph ends travel through the parser as white space that HTML itself ignores: any other text between
 # the rows of a table would be moved in front of it.
 _LINE, _PARAGRAPH = "\f", "\t"
-_BLOCK = re.compile(
-    r"<(?:br|hr|/?(?:div|tr|li|ul|ol|dl|dd|dt|table|section|article|header|footer|form|address|pre|center|title|td)"
-    r"|(/?(?:p|h[1-6]|blockquote)))(?=[\s/>])",
+_LINE_TAG = re.compile(
+    r"<(?=(?:br|hr|/?(?:div|tr|li|ul|ol|dl|dd|dt|table|section|article|header|footer|form|address|pre|center|title))"
+    r"[\s/>])",
     re.I,
 )
+_PARAGRAPH_TAG = re.compile(r"<(?=/?(?:p|h[1-6]|blockquote)[\s/>])", re.I)
+_CELL_TAG = re.compile(r"<(?=/?td[\s/>])", re.I)
 _PRE = re.compile(r"<pre[\s>].*?</pre", re.I | re.S)
-_CELL = re.compile(r"</?td$", re.I)
-_BREAKS = re.compile(r"[ \f\t]*[\f\t][ \f\t]*")
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _STRIP = re.compile(r"<[^<>]*>")
 _VOID = frozenset(
@@ -87,11 +87,14 @@ def html_text(html: str) -> HtmlText:
 
     tree = LexborHTMLParser(_marked(html))
     title, json_ld = _title(tree), tuple(_json_ld(tree)) if "ld+json" in html else ()
-    sheets = [node.text() for node in tree.css("style")[:20]]
-    _drop(tree.css("script, style, head, noscript, template, iframe, object"))
-    hidden = bool(_MAY_HIDE.search(html)) and _drop_hidden(tree, sheets)
+    unseen = tree.css("script, style, head, noscript, template, iframe, object")
+    sheets = [node.text() for node in [node for node in unseen if node.tag == "style"][:20]]
+    _drop(unseen)
+    lower = html.lower()
+    may_hide = "color" in lower or bool(_MAY_HIDE.search(html))
+    hidden = may_hide and _drop_hidden(tree, sheets)
     text = _text(tree)
-    return HtmlText(text, _own(tree, html, text), title, hidden, json_ld)
+    return HtmlText(text, _own(tree, lower, text), title, hidden, json_ld)
 
 
 def _text(tree: LexborHTMLParser) -> str:
@@ -99,8 +102,7 @@ def _text(tree: LexborHTMLParser) -> str:
     return _tidy(root.text_lexbor()) if root else ""
 
 
-def _own(tree: LexborHTMLParser, html: str, text: str) -> str:
-    lower = html.lower()
+def _own(tree: LexborHTMLParser, lower: str, text: str) -> str:
     if not any(word in lower for word in _MAY_QUOTE):
         return text
     _drop(tree.css(_QUOTES))
@@ -144,6 +146,8 @@ def _too_deep(html: str) -> bool:
         return False
     if tags > 2 * MOST_TAGS:
         return True
+    if tags - html.count("</") <= DEEPEST:
+        return False
     depth = deepest = 0
     for close, name in _TAG.findall(html):
         if close:
@@ -169,19 +173,19 @@ def _marked(html: str) -> str:
     html = html.replace("\t", " ").replace("\f", " ")
     if 0 < html.count("<pre") <= MOST_PRE:
         html = _PRE.sub(lambda match: match[0].replace("\n", _LINE), html)
-    return _BLOCK.sub(_mark, html)
-
-
-def _mark(match: re.Match[str]) -> str:
-    if _CELL.match(match[0]):
-        return f" {match[0]}"
-    return (_PARAGRAPH if match[1] else _LINE) + match[0]
+    html = _LINE_TAG.sub(f"{_LINE}<", html)
+    html = _PARAGRAPH_TAG.sub(f"{_PARAGRAPH}<", html)
+    return _CELL_TAG.sub(" <", html)
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"[^\S\f\t]+", " ", text.replace("\u200b", "").replace("\u200c", ""))
-    text = _BREAKS.sub(lambda match: "\n\n" if _PARAGRAPH in match[0] else "\n", text)
-    return clean(text).strip()
+    paragraphs = text.replace("\u200b", "").replace("\u200c", "").split(_PARAGRAPH)
+    return clean("\n\n".join(filter(None, map(_lines, paragraphs)))).strip()
+
+
+def _lines(paragraph: str) -> str:
+    lines = (" ".join(line.split()) for line in paragraph.split(_LINE))
+    return "\n".join(filter(None, lines))
 
 
 # -- hidden text --------------------------------------------------------------------------------------

@@ -147,14 +147,24 @@ def open_quietly(path: Path) -> int:
 
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     """Return the content of a file and the status that belongs to it, also while somebody writes to it."""
-    with os.fdopen(open_quietly(path), "rb") as file:
+    descriptor = open_quietly(path)
+    try:
         for _ in range(3):
-            before = os.fstat(file.fileno())
-            file.seek(0)
-            data = file.read()
-            if file_version(before) == file_version(os.fstat(file.fileno())):
+            before = os.fstat(descriptor)
+            data = _content(descriptor, before.st_size)
+            if file_version(before) == file_version(os.fstat(descriptor)):
                 break
+    finally:
+        os.close(descriptor)
     return data, before
+
+
+def _content(descriptor: int, size: int) -> bytes:
+    """Read a file in one call if it is as long as its status says; a file object would need five."""
+    data = os.pread(descriptor, size + 1, 0)
+    while len(data) != size and (more := os.pread(descriptor, 1 << 20, len(data))):
+        data += more
+    return data
 
 
 # -- writing ------------------------------------------------------------------------------------------

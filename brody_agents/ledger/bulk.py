@@ -8,21 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
-from brody_agents.ledger.statements import insert_new, table
+from brody_agents.ledger.statements import insert_new, table, upsert
 
 Convert = Callable[[Any], Any]
 _Prepared = tuple[str, list[int], list[tuple[int, Convert]]]
 
 
 class Bulk:
-    """Insert rows of a table, given as tuples of the named columns; those that are there already are left alone."""
+    """Insert rows of a table, given as tuples of the named columns; those that are there already are left alone.
 
-    def __init__(self, model: type[SQLModel], *columns: str) -> None:
-        self._model, self._columns = model, columns
+    With ``keep`` they are replaced instead, but for the columns in it.
+    """
+
+    def __init__(self, model: type[SQLModel], *columns: str, keep: frozenset[str] | None = None) -> None:
+        self._model, self._columns, self._keep = model, columns, keep
         self._prepared: dict[str, _Prepared] = {}
 
     async def insert(self, tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -36,10 +39,13 @@ class Bulk:
     def _for(self, tx: AsyncConnection) -> _Prepared:
         known = self._prepared.get(tx.dialect.name)
         if known is None:
-            compiled = insert_new(tx, self._model).compile(dialect=tx.dialect, column_keys=list(self._columns))
+            compiled = self._statement(tx).compile(dialect=tx.dialect, column_keys=list(self._columns))
             order = [self._columns.index(name) for name in compiled.positiontup or ()]
             known = self._prepared[tx.dialect.name] = (str(compiled), order, self._conversions(tx.dialect))
         return known
+
+    def _statement(self, tx: AsyncConnection) -> Insert:
+        return insert_new(tx, self._model) if self._keep is None else upsert(tx, self._model, self._keep)
 
     def _conversions(self, dialect: Dialect) -> list[tuple[int, Convert]]:
         types = [table(self._model).c[name].type.dialect_impl(dialect) for name in self._columns]

@@ -17,6 +17,7 @@ from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
 from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
 from brody_agents.integrations.tasks.base import RawTask
+from brody_agents.ledger.bulk import Bulk
 from brody_agents.ledger.statements import in_parts, table, upsert
 from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount, Task
 from brody_agents.ledger.vault import Vault
@@ -141,7 +142,16 @@ async def write_mail(
 ) -> None:
     """Write mails that are new or changed; what triage said of them stays."""
     if mails:
-        await tx.execute(upsert(tx, Email, _JUDGED), [_mail_row(vault, owner, raw, mail) for raw, mail in mails])
+        await _MAILS.insert(tx, [_mail_row(vault, owner, raw, mail) for raw, mail in mails])
+
+
+_MAILS = Bulk(
+    Email,
+    *("id", "user_id", "email_account_id", "external_id", "version", "subject", "body", "sender", "recipients"),
+    *("timestamp", "message_id", "head", "folder", "thread_id", "run_id", "received_id"),
+    *("problem", "removed", "needs_reply", "reply_state"),
+    keep=_JUDGED,
+)
 
 
 async def mail_accounts(tx: AsyncConnection, mails: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -157,7 +167,8 @@ def received_id(owner: Owner, raw: RawMail) -> str:
     return stable_id("email_received", owner.user_id, owner.item_id(raw.key), raw.version)
 
 
-def _mail_row(vault: Vault, owner: Owner, raw: RawMail, mail: ParsedMail) -> dict[str, Any]:
+def _mail_row(vault: Vault, owner: Owner, raw: RawMail, mail: ParsedMail) -> tuple[Any, ...]:
+    """Return the values of ``_MAILS``."""
     root = mail.references[0] if mail.references else mail.in_reply_to or mail.message_id
     body = {
         "text": mail.text,
@@ -175,28 +186,13 @@ def _mail_row(vault: Vault, owner: Owner, raw: RawMail, mail: ParsedMail) -> dic
         "signals": mail.signals,
         "flags": sorted(raw.flags),
     }
-    return {
-        "id": owner.item_id(raw.key),
-        "user_id": owner.user_id,
-        "email_account_id": owner.account,
-        "external_id": raw.key,
-        "version": raw.version,
-        "subject": mail.subject,
-        "body": vault.seal(owner.user_id, body),
-        "sender": mail.sender.address,
-        "recipients": {"to": _pairs(mail.to), "cc": _pairs(mail.cc)},
-        "timestamp": mail.date or owner.now,
-        "message_id": mail.message_id,
-        "head": head,
-        "folder": raw.folder,
-        "thread_id": stable_id("thread", root),
-        "run_id": owner.run_id,
-        "received_id": received_id(owner, raw),
-        "problem": "",
-        "removed": False,
-        "needs_reply": False,
-        "reply_state": "none",
-    }
+    recipients = {"to": _pairs(mail.to), "cc": _pairs(mail.cc)}
+    sealed = vault.seal(owner.user_id, body)
+    return (
+        *(owner.item_id(raw.key), owner.user_id, owner.account, raw.key, raw.version, mail.subject, sealed),
+        *(mail.sender.address, recipients, mail.date or owner.now, mail.message_id, head, raw.folder),
+        *(stable_id("thread", root), owner.run_id, received_id(owner, raw), "", False, False, "none"),
+    )
 
 
 def _pairs(addresses: Iterable[Address]) -> list[list[str]]:

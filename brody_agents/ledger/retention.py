@@ -70,15 +70,16 @@ class Ages:
 class Retention:
     """Forget what is older than its age."""
 
-    def __init__(self, ledger: Ledger, ages: Ages) -> None:
-        self._ledger, self._ages = ledger, ages
+    def __init__(self, ledger: Ledger, ages: Ages, mine: Callable[[], bool] = lambda: True) -> None:
+        self._ledger, self._ages, self._mine = ledger, ages, mine
         self._over = asyncio.Event()
 
     async def run(self) -> None:
         """Sweep from time to time until ``stop``."""
         pause = FIRST
         while not await self._stopped(pause):
-            await self.sweep(datetime.now(UTC))
+            if self._mine():  # among many workers, one sweeps
+                await self.sweep(datetime.now(UTC))
             pause = SWEEP
 
     def stop(self) -> None:

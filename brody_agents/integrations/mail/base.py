@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from brody_agents.integrations.base import Provider
+from brody_agents.pickling import pickled_by_values
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class RawMail:
     """A message as an account holds it: RFC 5322 bytes, where it lies, and its flags.
@@ -25,6 +27,7 @@ class RawMail:
     """Of ``seen``, ``answered``, ``flagged``, ``draft``, ``sent``, ``trash``, ``spam``."""
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class Address:
     """A mailbox (RFC 5322, 3.4): a display name, perhaps empty, and a lower-case address."""
@@ -33,6 +36,7 @@ class Address:
     name: str = ""
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A part of a mail that is a file; ``index`` counts the message's parts in document order."""
@@ -44,6 +48,7 @@ class Attachment:
     sha256: str
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class ParsedMail:
     """A mail as agents read it. All text is what others wrote and is never trusted."""

@@ -47,7 +47,7 @@ class Headers:
 
     def raw(self, name: str) -> list[str]:
         """Return all values of a header, unfolded but not decoded."""
-        return [_SPACE.sub(" ", unescaped(value)).strip() for value in self._values.get(name, ())]
+        return [" ".join(unescaped(value).split()) for value in self._values.get(name, ())]
 
     def text(self, name: str, longest: int = LONGEST) -> str:
         """Return the first value of a header as people read it, at most ``longest`` characters."""
@@ -84,7 +84,7 @@ def unescaped(value: str) -> str:
 
 def readable(value: str) -> str:
     """Return a header's value in one line, with raw bytes and encoded words (RFC 2047) decoded."""
-    return _SPACE.sub(" ", clean(encoded_words(unescaped(value)))).strip()
+    return " ".join(clean(encoded_words(unescaped(value))).split())
 
 
 def encoded_words(text: str) -> str:

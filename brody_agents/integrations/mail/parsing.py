@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from email import message_from_bytes
 from email.errors import MessageError
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -21,6 +20,7 @@ from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
 from brody_agents.integrations.mail.headers import Headers, addresses, message_id, message_ids
 from brody_agents.integrations.mail.mime import Body, read_body
 from brody_agents.integrations.mail.reply import reply_of
+from brody_agents.integrations.mail.split import split_message
 
 SIGNALS = (
     "list-id",
@@ -86,6 +86,7 @@ _FROM_LINE = re.compile(rb"\s*>?From ([^\r\n]*)\r?\n")
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _BLANK_OLD = re.compile(rb"\r[ \t]*\r")
 _NO_HEADER = re.compile(rb"^(?!" + _NAME + rb"[ \t]*:|[ \t\r\n]|\Z)", re.M)
+_NO_NEXT_HEADER = re.compile(rb"\n(?!" + _NAME + rb"[ \t]*:|[ \t\r\n]|\Z)")
 _LINE_END = re.compile(rb"\n(?![ \t])")
 _USUAL = re.compile(
     rb"^(?:From|To|Cc|Subject|Date|Message-ID|Received|MIME-Version|Content-[\w-]+|X-[\w-]+|Return-Path|Reply-To"
@@ -104,7 +105,7 @@ def parse_mail(data: bytes) -> ParsedMail:
     if not _is_hostile(data):
         # What the parser of the standard library trips over, nested or ill-typed, is still a head and some text.
         with suppress(*_TRIPS):
-            message = message_from_bytes(data)
+            message = split_message(data)
             return _parsed(message, envelope, data, read_body(message), size)
     return _parsed(BytesHeaderParser().parsebytes(data), envelope, data, _flat_body(data), size)
 
@@ -123,7 +124,7 @@ def parse_all(raws: Sequence[RawMail]) -> list[ParsedMail | str]:
 def part_bytes(data: bytes, index: int) -> bytes:
     """Return the content of the attachment with this ``Attachment.index``, or raise ``NotFound``."""
     _, data = _unwrapped(data)
-    found = read_body(message_from_bytes(data), keep=index).kept if not _is_hostile(data) else None
+    found = read_body(split_message(data), keep=index).kept if not _is_hostile(data) else None
     if found is None:
         raise NotFound(f"The message has no attachment {index}.", "Read the message again.")
     return found
@@ -205,7 +206,7 @@ def _mended(data: bytes) -> bytes:
     head = data[: blank.start()] if blank else data
     if len(head) > LONGEST_HEAD:
         head, data = head[:LONGEST_HEAD], head[:LONGEST_HEAD] + data[len(head) :]
-    if not _NO_HEADER.search(head):
+    if not _NO_NEXT_HEADER.search(head):  # its first line is a header
         return data
     last = max((match.start() for match in _USUAL.finditer(head)), default=0)
     return _NO_HEADER.sub(b" ", head[:last]) + data[last:]
@@ -219,7 +220,8 @@ def _is_hostile(data: bytes) -> bool:
         return True
     if len(data) < LONGEST_STRUCTURE:
         return False
-    headers = re.finditer(rb"^content-(?:type|disposition)[ \t]*:", lower, re.M)
+    lower = b"\n" + lower
+    headers = re.finditer(rb"\ncontent-(?:type|disposition)[ \t]*:", lower)
     return any(_length(lower, header.end()) > LONGEST_STRUCTURE for header in headers)
 
 

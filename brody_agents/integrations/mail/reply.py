@@ -29,6 +29,8 @@ _ORIGINAL = re.compile(
 )
 _FROM = re.compile(r"\s*\*?(?:From|Von|De)\s?:\*?\s*\S", re.I)
 _BESIDE = re.compile(r"\s*\*?(?:Sent|Date|To|Subject|Cc|Gesendet|Datum|An|Betreff|Envoyé|À|Objet)\s?:\*?\s", re.I)
+_MAY_BE_EARLIER = re.compile(r"\s*(?:[-_=*>]|Begin\b|From|Von|De|(?:On|Am|Le)\s)", re.I)
+"""How a line begins that one of the patterns above may match: most lines are only looked at once."""
 _RULE = re.compile(r"\s*[-_=*~]{20,}.{0,50}$")
 _FOOTER = re.compile(r"https?://|mailto:|unsubscribe|mailing list|\bsponsored\b|abmelden|désabonner", re.I)
 
@@ -65,7 +67,7 @@ def _is_header(line: str) -> bool:
 def _earlier(lines: list[str]) -> int:
     """Return where an earlier mail begins that is quoted as a whole, without marks."""
     for number, line in enumerate(lines):
-        if len(line) > LONGEST_LINE or not line or line.isspace():
+        if not _MAY_BE_EARLIER.match(line) or len(line) > LONGEST_LINE:
             continue
         if _ORIGINAL.match(line) or (number and _FROM.match(line) and _is_header_block(lines, number)):
             return _above_rule(lines, number)
@@ -92,7 +94,7 @@ def _unquoted(lines: list[str]) -> list[str]:
     kept: list[str] = []
     quoting = False
     for line in lines:
-        if _QUOTE.match(line):
+        if (">" in line or "|" in line) and _QUOTE.match(line):
             if not quoting:
                 _drop_attribution(kept)
             quoting = True
@@ -133,9 +135,12 @@ def _signature(lines: list[str]) -> int:
             left -= bool(line)
             continue
         left -= 1
+        near_end = bool(number) and left <= CLOSING_LINES
+        if not (near_end or patterns.any.match(line)):
+            continue
         if line == "--" or patterns.sent_from.match(line):
             return number
-        if number and left <= CLOSING_LINES and patterns.closing.match(line) and _only_names(lines[number + 1 :]):
+        if near_end and patterns.closing.match(line) and _only_names(lines[number + 1 :]):
             return number
         if _RULE.match(line) and _is_footer(lines, number, left):
             return number
@@ -169,6 +174,9 @@ class _Patterns:
         polite = rf"(?:(?:bien|très|with) )?(?:{table('signatures')}|{more})"
         self.closing = re.compile(rf"{polite}[,.!]?(?:\s+(?!for\b|für\b|pour\b)[\w.'-]+){{0,3}}[,.!]?$", re.I)
         self.disclaimer = re.compile(rf"(?:{table('disclaimers')})", re.I)
+        others = (self.sent_from.pattern, self.disclaimer.pattern, _RULE.pattern, "--$")
+        self.any = re.compile("|".join(f"(?:{pattern})" for pattern in others), re.I)
+        """What may end a text wherever it stands; a closing stands near its end only."""
 
 
 @lru_cache(maxsize=1)
