@@ -241,7 +241,7 @@ def budgets_list(
     json: Json = False,
 ) -> None:
     """List budgets, with what is used and reserved of them now."""
-    _call(lambda front: front.list_budgets(home, subject, json=json))
+    _call(lambda _: _control().list_budgets(home, subject, json=json))
 
 
 @budgets_app.command("set")
@@ -258,13 +258,13 @@ def budgets_set(
 ) -> None:
     """Set how much may be used of a unit, in the place of an earlier limit."""
     options = {"period": period, "currency": currency, "timezone": tz or None}
-    _call(lambda front: front.set_budget(home, (level, subject, unit), limit, options, json=json))
+    _call(lambda _: _control().set_budget(home, (level, subject, unit), limit, options, json=json))
 
 
 @budgets_app.command("remove")
 def budgets_remove(budget_id: str, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """Remove a budget: what it limited is not limited any more."""
-    _call(lambda front: front.remove_budget(home, budget_id, json=json))
+    _call(lambda _: _control().remove_budget(home, budget_id, json=json))
 
 
 @autonomy_app.command("list")

@@ -26,7 +26,6 @@ from brody_agents.action import ActionState
 from brody_agents.brody import Brody
 from brody_agents.errors import ConfigurationError, HomeBusy
 from brody_agents.ledger.actions import ActionRecord
-from brody_agents.ledger.budgets import Budget, Unit, Usage, amount_of
 from brody_agents.policy.recall import leaves_at
 from brody_agents.proactive.accounts import zone_named
 from brody_agents.proactive.playbooks.brief import Brief
@@ -398,38 +397,6 @@ async def replay_letter(home: Path, letter_id: str, *, json: bool) -> None:
     _print_json({"id": letter_id, "replayed": not dead, "said": said}) if json else _out.print(said)
 
 
-async def list_budgets(home: Path, subject: str | None, *, json: bool) -> None:
-    """Print budgets with what is used and reserved; a budget for each is listed even before anybody has used it."""
-    async with Brody(home=home, agents=[]) as brody:
-        budgets = await brody.budgets.list(subject)
-        usage = await brody.budgets.usage(subject)
-    if json:
-        _print_json({"budgets": [_budget(b) for b in budgets], "usage": [_usage(u) for u in usage]})
-        return
-    rows = [[u.budget.id, u.subject, *map(u.budget.shown, (u.budget.limit, u.used, u.reserved, u.left))] for u in usage]
-    known = {u.budget.id for u in usage}
-    rows += [[b.id, b.subject, b.shown(b.limit), "", "", ""] for b in budgets if b.id not in known]
-    _print_table(("budget", "of", "limit", "used", "reserved", "left"), rows)
-
-
-async def set_budget(
-    home: Path, place: tuple[str, str, str], limit: str, options: dict[str, Any], *, json: bool
-) -> None:
-    """Set a budget and print it; raise ``ConfigurationError`` for what is none."""
-    level, subject, unit = place
-    async with Brody(home=home, agents=[]) as brody:
-        amount = amount_of(limit, Unit(unit)) if unit in list(Unit) else 0
-        budget = await brody.budgets.set(level, subject, unit, amount, **options)
-    _print_json(_budget(budget)) if json else _out.print(f"{budget.words}: {budget.id}", markup=False)
-
-
-async def remove_budget(home: Path, budget_id: str, *, json: bool) -> None:
-    """Remove a budget and print it."""
-    async with Brody(home=home, agents=[]) as brody:
-        budget = await brody.budgets.remove(budget_id)
-    _print_json(_budget(budget)) if json else _out.print(f"Removed: {budget.words}.", markup=False)
-
-
 async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None:
     """Print what is configured, reachable and writable; raise ``SystemExit`` 1 where something is not."""
     from brody_agents.doctor import examine
@@ -442,14 +409,6 @@ async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None
         _print_table(("", "what", "found", "what to do"), rows)
     if not all(f.ok for f in findings):
         raise SystemExit(1)
-
-
-def _budget(budget: Budget) -> dict[str, Any]:
-    return {"id": budget.id} | asdict(budget)
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return asdict(usage) | {"budget": usage.budget.id, "left": usage.left}
 
 
 def _origin(provenance: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the commands do by which a person keeps control: undo and autonomy."""
+"""What the commands do by which a person keeps control: undo, autonomy and budgets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from brody_agents.brody import Brody
 from brody_agents.coordinator.undoing import Left
 from brody_agents.front import FOLLOW_UP, _out, _print_json, _print_table
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.ledger.budgets import Budget, Unit, Usage, amount_of
 
 
 async def undo_action(home: Path, action_id: str, *, json: bool) -> None:
@@ -81,3 +82,43 @@ async def _print_levels(brody: Brody, user: str, *, json: bool, about: str = "*"
         _print_json({"settings": await brody.autonomy.settings(user), "kinds": [asdict(x) for x in found]})
     else:
         _print_table(("kind", "level", "set by"), [[x.kind, x.level, x.set_by] for x in found])
+
+
+async def list_budgets(home: Path, subject: str | None, *, json: bool) -> None:
+    """Print budgets with what is used and reserved; a budget for each is listed even before anybody has used it."""
+    async with Brody(home=home, agents=[]) as brody:
+        budgets = await brody.budgets.list(subject)
+        usage = await brody.budgets.usage(subject)
+    if json:
+        _print_json({"budgets": [_budget(b) for b in budgets], "usage": [_usage(u) for u in usage]})
+        return
+    rows = [[u.budget.id, u.subject, *map(u.budget.shown, (u.budget.limit, u.used, u.reserved, u.left))] for u in usage]
+    known = {u.budget.id for u in usage}
+    rows += [[b.id, b.subject, b.shown(b.limit), "", "", ""] for b in budgets if b.id not in known]
+    _print_table(("budget", "of", "limit", "used", "reserved", "left"), rows)
+
+
+async def set_budget(
+    home: Path, place: tuple[str, str, str], limit: str, options: dict[str, Any], *, json: bool
+) -> None:
+    """Set a budget and print it; raise ``ConfigurationError`` for what is none."""
+    level, subject, unit = place
+    async with Brody(home=home, agents=[]) as brody:
+        amount = amount_of(limit, Unit(unit)) if unit in list(Unit) else 0
+        budget = await brody.budgets.set(level, subject, unit, amount, **options)
+    _print_json(_budget(budget)) if json else _out.print(f"{budget.words}: {budget.id}", markup=False)
+
+
+async def remove_budget(home: Path, budget_id: str, *, json: bool) -> None:
+    """Remove a budget and print it."""
+    async with Brody(home=home, agents=[]) as brody:
+        budget = await brody.budgets.remove(budget_id)
+    _print_json(_budget(budget)) if json else _out.print(f"Removed: {budget.words}.", markup=False)
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {"id": budget.id} | asdict(budget)
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return asdict(usage) | {"budget": usage.budget.id, "left": usage.left}

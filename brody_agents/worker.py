@@ -121,7 +121,7 @@ class Worker:
         await pressure.look()
         self._intake = Intake(self._ledger, publish, pressure)
         days = (timedelta(days=days) for days in (self._settings.message_days, self._settings.record_days))
-        self._retention = Retention(self._ledger, Ages(*days))
+        self._retention = Retention(self._ledger, Ages(*days), lambda: 0 in self.share.partitions)
         bus.on_failover = self._bus_lost
         await self._load()
         with suppress(BusUnavailable):
