@@ -33,6 +33,13 @@ POLL = 1.0
 """Seconds after which all partitions are looked at, for what no wake-up told of."""
 _CLUSTER = "redis+cluster"
 _FIELD, _FENCE = b"m", b"f"
+_APPEND = """
+for n = 2, #ARGV do
+  if ARGV[1] == '' then redis.call('XADD', KEYS[1], '*', 'm', ARGV[n])
+  else redis.call('XADD', KEYS[1], '*', 'm', ARGV[n], 'f', ARGV[1]) end
+end
+"""
+"""Appends all entries of a partition by one command: 256 of them cost the client three times as much."""
 _ANNOUNCES = "!"
 """What an announcement on the wake-up channel begins with; without it, the streams have something new."""
 
@@ -84,16 +91,17 @@ class RedisStreamsBus:
         if not entries:
             return
         await self._prepare()
-        partitions = {partition for partition, _ in entries}
-        pipeline = self._client.pipeline(transaction=False)
+        partitions: defaultdict[int, list[bytes]] = defaultdict(list)
         for partition, data in entries:
-            fence = self._fences.get(partition)
-            fields: dict[Any, Any] = {_FIELD: data} if fence is None else {_FIELD: data, _FENCE: fence}
-            pipeline.xadd(self._stream(partition), fields)
+            partitions[partition].append(data)
+        pipeline = self._client.pipeline(transaction=False)
+        for partition, bodies in partitions.items():
+            fence = self._fences.get(partition, "")
+            pipeline.execute_command("EVAL", _APPEND, 1, self._stream(partition), fence, *bodies)
         words = ",".join(map(str, sorted(partitions)))
         pipeline.execute_command("PUBLISH", self._channel, words)  # a cluster's pipeline has no method for it
         await self._sent(pipeline.execute())
-        self._wake(partitions)
+        self._wake(partitions.keys())
 
     async def read(self, limit: int = BATCH, timeout: float = 1.0) -> list[Entry]:
         """Return new entries, acknowledging earlier ones in the same round trip."""
