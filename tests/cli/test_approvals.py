@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from brody_agents import AgentAction, Brody
+from brody_agents.settings import Settings
 from tests.cli.kit import Commands, refused
 from tests.crash.asking import cards, decided, installed, scan, told
 
@@ -69,12 +71,13 @@ def test_what_there_is_not_is_named(asked: Commands) -> None:
     refused(asked("approvals", "decide", card["id"], "approve", "--digest", "0"), 1, "[stale]")
 
 
-def test_an_approved_action_that_fails_says_why(brody: Commands) -> None:
+async def test_an_approved_action_that_fails_says_why(brody: Commands) -> None:
     """Whoever said yes reads at once that it was not done, and what to do."""
-    demo, day = Path(__file__).parents[2] / "examples" / "demo", ("--now", "2026-10-26T07:30:00+01:00")
-    sources = ("--mail", f"eml:{demo}/mail", "--calendar", f"ics:{demo}/calendar")
-    who = ("--user", "mira", "--tz", "Europe/Berlin")
-    assert brody.kit.brody("run", "prepare-my-day", *sources, *who, *day, "--home", brody.home).code == 0
-    block = next(c for c in json.loads(brody("approvals", "list", "--json").out) if c["kind"] == "calendar.create")
-    said = " ".join(brody("approvals", "decide", block["id"], "approve").out.split())
-    assert said.startswith("approved: calendar.create has failed: Nothing here carries out calendar.create yet.")
+    settings = Settings(cpu_workers=0, redis_url="memory:")
+    async with Brody(home=brody.home, agents=[], settings=settings) as inside:
+        wish = {"account": "dir:/nowhere", "path": "report.txt", "text": "New."}
+        await inside.execute(AgentAction(kind="file.create", arguments=wish))
+        (card,) = await inside.approvals.list()
+    said = " ".join(brody("approvals", "decide", card.id, "approve").out.split())
+    why = "dir:/nowhere is none that you named for files. Name the account in a run first."
+    assert said == f"approved: file.create has failed: {why}"

@@ -7,14 +7,10 @@ from pathlib import Path
 from textwrap import dedent
 
 from brody_agents import AgentMessage, Payload
-from brody_agents.communication.message_protocol import new_context
+from brody_agents.communication.message_protocol import Origin, Provenance, new_context
 
 AGENT = """
-from brody_agents import BrodyAgent, CATALOGUE, Context, Payload, handles
-from brody_agents.policy import rules
-
-rules.CARRIED_OUT = frozenset(CATALOGUE)
-rules.default_autonomy = lambda kind: "act"
+from brody_agents import BrodyAgent, Context, Payload, handles
 
 class Step(Payload, message_type="step"):
     n: int
@@ -52,13 +48,17 @@ def install(folder: Path) -> None:
 
 
 def steps(users: Iterable[str], numbers: range, account: str, every: int) -> list[AgentMessage]:
-    """Return a step of each number for each user; every so many leads to a draft in the account."""
+    """Return a step of each number for each user; every so many leads to a draft in the account.
+
+    The steps are the users' own words, so that their drafts are written unasked where users let drafts act.
+    """
     return [
         AgentMessage(
             sender="x",
             recipient="counter",
             payload=Step(n=n, account="" if n % every else account),
             context=new_context(user),
+            provenance={"": Provenance(origin=Origin.USER)},
         )
         for n in numbers
         for user in users

@@ -21,6 +21,7 @@ from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action, ContextValue, Handled, Message, Note, PartitionLease
+from brody_agents.policy.autonomy import AutonomySettings
 from tests.coordinator.kit import until
 from tests.crash.counting import install, steps
 from tests.crash.kit import Kit, Run
@@ -59,8 +60,9 @@ class Team:
             return Counter(rows.scalars())
 
     async def send(self, users: list[str], numbers: range) -> None:
-        """Write steps to the ledger, as any process may."""
-        await self.ledger.ensure_users(set(users))
+        """Write steps to the ledger, as any process may; their users let drafts act."""
+        for user in users:
+            await AutonomySettings(self.ledger).set("mail.draft", "act", user_id=user)
         for n in numbers:
             batch = steps(users, range(n, n + 1), f"maildir:{self.mail}", EVERY)
             async with self.ledger.write() as tx:

@@ -66,6 +66,16 @@ async def test_who_did_not_get_it_is_told(brody: Commands, tmp_path: Path, home:
     assert said.endswith("mail.send is done. nobody@work.example did not get it: 550 5.1.1 no such user")
 
 
+async def test_what_is_refused_for_now_is_said_to_be_tried_again(
+    brody: Commands, tmp_path: Path, home: Path, smtp_server: StartSmtp
+) -> None:
+    server = smtp_server()
+    await begun(brody, tmp_path, server, noted=True)
+    said = " ".join(brody("approvals", "decide", await card(home, "full@work.example"), "approve").out.split())
+    assert "approved: mail.send waits to be tried again: " in said
+    assert "452 4.3.1 the disk is full" in said
+
+
 async def test_what_nobody_can_tell_is_settled_by_a_command(
     brody: Commands, tmp_path: Path, home: Path, smtp_server: StartSmtp
 ) -> None:

@@ -18,9 +18,9 @@ from tests.policy.kit import desk as opened
 
 
 @pytest.fixture
-async def kept(asks: None, home: Path, settings: Settings) -> AsyncIterator[Desk]:
+async def kept(home: Path, settings: Settings) -> AsyncIterator[Desk]:
     """Give a desk with a home."""
-    async with opened(home=home, settings=settings.model_copy(update={"redis_url": "memory:"})) as found:
+    async with opened(asks=True, home=home, settings=settings.model_copy(update={"redis_url": "memory:"})) as found:
         yield found
 
 
