@@ -225,7 +225,8 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
     rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
     rows += [("done at", f"{action.done_at:%Y-%m-%d %H:%M:%S} UTC")] if action.done_at else []
-    rows += [("undo", cannot_undo or f"brody actions undo {action.id[:8]}")] if action.state != "undone" else []
+    never = action.state.final and action.state is not ActionState.DONE
+    rows += [] if never else [("undo", cannot_undo or f"brody actions undo {action.id[:8]}")]
     for v in verdicts:
         rows += [(f"verdict ({v.rule})", f"{v.verdict}: {v.why}"), ("otherwise", v.otherwise)]
         rows += [("options", "; ".join(v.options))] if v.options else []

@@ -177,7 +177,7 @@ def test_a_home_may_have_any_name(brody: Commands, tmp_path: Path, mail: Path, n
     assert ended.err == ""
     assert len(brody.listed("runs")) == 1
     assert [path.name for path in brody.home.parent.iterdir()] == [name]
-    assert sorted(path.name for path in brody.home.iterdir()) == ["brody.db", "key", "lock"]
+    assert sorted(path.name for path in brody.home.iterdir()) == ["brody.db", "in-hand", "key", "lock"]
 
 
 # -- disks ----------------------------------------------------------------------------------------------

@@ -268,3 +268,31 @@ async def test_a_new_event_that_was_edited_at_once_is_not_made_again(diary: Diar
     await effect.apply(job)
     await diary.edit(job.intent["uid"], "SUMMARY:Dentist", "SUMMARY:Doctor")
     assert isinstance(await effect.reconcile(job), Done)
+
+
+@pytest.mark.parametrize("kind", ["calendar.create", *ON_AN_EVENT])
+async def test_what_was_done_is_undone(diary: Diary, kind: str) -> None:
+    arguments = new() if kind == "calendar.create" else await of_event(diary, kind)
+    before = None if kind == "calendar.create" else (await diary.calendar.fetch("u")).data
+    done = await diary.do(kind, **arguments)
+    assert done.state is ActionState.DONE, done.reason
+    undone = await diary.brody.actions.undo(done.id)
+    assert undone.state is ActionState.UNDONE, undone.reason
+    if before is None:
+        assert await titles(diary) == []
+    else:
+        assert (await diary.calendar.fetch("u")).data == before
+        assert await titles(diary) == [("Plan", "02 Mar 09:00")]
+
+
+@pytest.mark.parametrize("kind", ["calendar.create", *ON_AN_EVENT])
+async def test_what_somebody_else_has_changed_since_is_not_undone(diary: Diary, kind: str) -> None:
+    arguments = new() if kind == "calendar.create" else await of_event(diary, kind)
+    done = await diary.do(kind, **arguments)
+    if kind == "calendar.cancel":
+        await diary.add("u", *ONCE, title="Again")
+    else:
+        await diary.edit(str((done.result or {})["uid"]), "END:VEVENT", "LOCATION:Room 2\r\nEND:VEVENT")
+    left = await diary.brody.actions.undo(done.id)
+    assert left.state is ActionState.DONE
+    assert "The event" in left.reason
