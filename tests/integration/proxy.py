@@ -61,9 +61,11 @@ class Proxy:
     async def _forwarded(self, head: bytes, body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream)
         head = re.sub(rb"(?im)^(connection|accept-encoding):.*\r\n", b"", head)
-        writer.write(head[:-2] + b"Connection: close\r\n\r\n" + body)
-        answer = await reader.read()
-        writer.close()
+        try:
+            writer.write(head[:-2] + b"Connection: close\r\n\r\n" + body)
+            answer = await reader.read()
+        finally:  # a client that has given up may end the loop before the server has answered
+            writer.close()
         return self.change(answer).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
 
 
