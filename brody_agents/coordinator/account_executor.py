@@ -48,7 +48,7 @@ from brody_agents.ledger.group_commit import GroupCommit
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.postgres import LedgerUnavailable
-from brody_agents.ledger.settling import settled
+from brody_agents.ledger.settling import asking, settled
 from brody_agents.observability import logger
 from brody_agents.policy.recall import HELD, leaves_at
 from brody_agents.registry import Registry
@@ -334,8 +334,7 @@ class AccountExecutor(Executor):
         elif isinstance(finding, NotDone):
             await self._leave(action, _once_more(action, "It did not happen."))
         else:
-            say = f"Then say so: brody actions settle {action.id[:8]} --done, or --not-done."
-            await self._leave(action, _waiting(action, f"{finding.why} {say}", _again(action)))
+            await self._leave(action, _waiting(action, asking(action, finding.why), _again(action)))
         return None
 
     # -- writing ---------------------------------------------------------------------------------------

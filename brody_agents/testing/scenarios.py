@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
+from brody_agents.ledger.settling import waits_for_a_person
 
 _UNDER_WAY = (ActionState.APPROVED, ActionState.EXECUTING, ActionState.UNKNOWN)
-_FOR_A_PERSON = timedelta(minutes=5)
-"""What is looked at again later than that waits for somebody to decide."""
+_SOON = timedelta(minutes=5)
+"""What is looked at again later than that waits for a budget, or for somebody to decide."""
 
 
 async def approve_all(brody: Brody, user_id: str | None = None) -> int:
@@ -36,6 +37,7 @@ async def settled(brody: Brody, timeout: float = 45.0) -> None:
 
 
 async def _busy(brody: Brody) -> bool:
-    soon = datetime.now(UTC) + _FOR_A_PERSON
+    soon = datetime.now(UTC) + _SOON
     found = [action for state in _UNDER_WAY for action in await brody.actions.list(state=state)]
-    return any(action.not_before is None or action.not_before < soon for action in found)
+    open_ones = [action for action in found if not waits_for_a_person(action)]
+    return any(action.not_before is None or action.not_before < soon for action in open_ones)
