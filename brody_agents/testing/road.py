@@ -42,6 +42,7 @@ class Road:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports are closed in the loop's next round
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -64,7 +65,7 @@ class Road:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            back.close()
+            back.transport.abort()  # closing would wait for a server that reads no more
 
     async def _in(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
         while data := await there.read(65536):

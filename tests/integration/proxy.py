@@ -24,6 +24,7 @@ class Proxy:
     """The request lines, in order."""
     heads: list[str] = field(default_factory=list)
     port: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -33,8 +34,16 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         await self._server.wait_closed()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports are closed in the loop's next round
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: *(\d+)", head)
@@ -65,7 +74,7 @@ class Proxy:
             writer.write(head[:-2] + b"Connection: close\r\n\r\n" + body)
             answer = await reader.read()
         finally:  # a client that has given up may end the loop before the server has answered
-            writer.close()
+            writer.transport.abort()
         return self.change(answer).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
 
 
