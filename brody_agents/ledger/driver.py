@@ -36,9 +36,10 @@ class NearConnection(aiosqlite.Connection):
         if args and args[0] == BEGIN_WRITE:
             self._writing = True
             return True
-        ends = getattr(fn, "__name__", "") in ("commit", "rollback", "close")
+        what = fn.__name__ if getattr(fn, "__self__", None) is self._connection else ""  # not a cursor's own close
+        ends = what in ("commit", "rollback", "close")
         waits, self._writing = ends and self._writing, self._writing and not ends
-        return waits or getattr(fn, "__name__", "") == "close"
+        return waits or what == "close"
 
     async def _in_thread(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         token = object()
