@@ -10,8 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from brody_agents.ledger.driver import BEGIN_WRITE, NearConnection, connect
+from brody_agents.ledger.ledger import Ledger
 
 
 @pytest.fixture
@@ -45,6 +47,40 @@ async def test_only_the_beginning_of_a_write_leaves_the_thread(near: NearConnect
     await near.commit()
 
 
+async def test_the_end_of_a_cursor_is_not_the_end_of_its_write(near: NearConnection) -> None:
+    """SQLAlchemy closes the cursor of each statement; that waits for nothing, and the commit still does."""
+    here = threading.current_thread().name
+    cursor = await near.execute(BEGIN_WRITE)
+    await cursor.close()
+    cursor = await near.execute("INSERT INTO t VALUES (1)")
+    seen: list[str] = []
+    near._conn.set_trace_callback(lambda text: seen.append(threading.current_thread().name))
+    await cursor.close()
+    await near.commit()
+    near._conn.set_trace_callback(None)
+    assert seen
+    assert here not in seen
+
+
+async def test_a_ledger_commits_in_the_thread(tmp_path: Path) -> None:
+    ledger, seen = await Ledger.open(tmp_path), list[str]()
+
+    def note(text: str) -> None:
+        if text == "COMMIT":
+            seen.append(threading.current_thread().name)
+
+    async with ledger.write() as tx:
+        raw = await tx.get_raw_connection()
+        near = raw.driver_connection
+        assert isinstance(near, NearConnection)
+        near._conn.set_trace_callback(note)
+        await tx.execute(select(1))
+    near._conn.set_trace_callback(None)
+    await ledger.close()
+    assert seen
+    assert seen != [threading.current_thread().name]
+
+
 @pytest.mark.parametrize(("written", "end"), [(True, "commit"), (True, "rollback"), (False, "commit")])
 async def test_only_the_end_of_a_write_leaves_the_thread(near: NearConnection, written: bool, end: str) -> None:
     await near.execute(BEGIN_WRITE if written else "BEGIN")
@@ -54,6 +90,19 @@ async def test_only_the_end_of_a_write_leaves_the_thread(near: NearConnection, w
     await getattr(near, end)()
     near._conn.set_trace_callback(None)
     assert (seen[0] != threading.current_thread().name) is written
+
+
+async def test_nothing_that_is_in_memory_leaves_the_thread() -> None:
+    near = await connect()
+    assert isinstance(near, NearConnection)
+    near._conn.isolation_level = None
+    assert await thread_of(near, BEGIN_WRITE) == threading.current_thread().name
+    seen: list[str] = []
+    near._conn.set_trace_callback(lambda text: seen.append(threading.current_thread().name))
+    await near.commit()
+    near._conn.set_trace_callback(None)
+    assert seen == [threading.current_thread().name]
+    await near.close()
 
 
 async def test_the_loop_goes_on_while_another_process_holds_the_lock(near: NearConnection, tmp_path: Path) -> None:
