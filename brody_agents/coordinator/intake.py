@@ -111,7 +111,9 @@ class Intake:
             return error
         return None
 
-    @retry(retry=retry_if_exception_type(WriteConflict), stop=stop_after_attempt(5), wait=wait_random(0, 0.2), reraise=True)
+    @retry(
+        retry=retry_if_exception_type(WriteConflict), stop=stop_after_attempt(5), wait=wait_random(0, 0.2), reraise=True
+    )
     async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
         encoded = {message.id: data for message, data in reversed(group)}  # the first one counts
         async with self._ledger.write(within=scopes(m.user_id for m, _ in group)) as tx:
