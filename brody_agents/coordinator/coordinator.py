@@ -35,6 +35,7 @@ from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.scopes import scopes
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 from brody_agents.policy.autonomy import judged_by
@@ -243,7 +244,7 @@ class Coordinator:
     async def _commit(self, finished: Sequence[Finished]) -> Turn:
         """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
         turn = Turn()
-        async with self._ledger.write() as tx:
+        async with self._ledger.write(within=_scopes(finished)) as tx:
             finished = await self._held(tx, finished)
             await self._settle_context(tx, finished, turn)
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
@@ -398,6 +399,15 @@ def _agent(finished: Finished) -> str:
 
 def _runs(settled: Sequence[Finished]) -> set[str]:
     return {d.message.run_id for f in settled for d in f.deliveries if d.message.run_id}
+
+
+def _scopes(finished: Sequence[Finished]) -> frozenset[str] | None:
+    """Return the scopes that outcomes of messages alone keep within; ``None`` for those of which more comes."""
+    outcomes = [f.outcome for f in finished]
+    if any(o.proposals or o.withdrawals or o.updates or o.writes for o in outcomes):
+        return None
+    users = {_user(f) for f in finished} | {m.user_id for o in outcomes for m in o.messages}
+    return scopes(users, _runs(finished))
 
 
 def _mail_without_account(proposal: Proposal) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import URL, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from brody_agents.errors import BrodyError, ConfigurationError, LedgerError, Retryable
 
@@ -16,7 +19,15 @@ _WRITER = 0x62726F6479  # "brody"
 _PATIENCE_MS = 15_000
 _IDLE_MS = 10_000
 """How long a process that was stopped in a write transaction may hold up all others."""
-_SETTINGS = {"synchronous_commit": "on", "lock_timeout": str(_PATIENCE_MS), "timezone": "UTC"}
+_SETTINGS = {
+    "synchronous_commit": "on",
+    "lock_timeout": str(_PATIENCE_MS),
+    "timezone": "UTC",
+    "plan_cache_mode": "force_custom_plan",
+}
+"""A plan that is kept was made when the tables were small, and would go through all of each for every turn."""
+_FRESH = 0.5
+"""Seconds for which a connection that nobody uses is taken to be still there; asking costs three round trips."""
 
 
 class LedgerUnavailable(Retryable):
@@ -26,15 +37,24 @@ class LedgerUnavailable(Retryable):
     remedy = "Try again when the server answers; nothing was written."
 
 
+class WriteConflict(LedgerUnavailable):
+    """Two processes wrote the same in another order, and the server gave up one of them."""
+
+    code = "write_conflict"
+    remedy = "Try again; nothing was written."
+
+
 def engine(url: str, options: dict[str, Any]) -> AsyncEngine:
     """Return an engine for a database; raise ``ConfigurationError`` for a URL that names none, or without asyncpg."""
     how: dict[str, Any] = {"server_settings": _SETTINGS, "timeout": _PATIENCE_MS / 1000}
     try:
-        made = create_async_engine(_place(url), pool_size=8, pool_pre_ping=True, connect_args=how, **options)
+        made = create_async_engine(_place(url), pool_size=8, connect_args=how, **options)
     except ModuleNotFoundError as error:
         what = "BRODY_DATABASE_URL names a PostgreSQL, and asyncpg is not installed."
         raise ConfigurationError(what, "Install brody-agents[postgres].") from error
     event.listen(made.sync_engine, "do_connect", _connect)
+    event.listen(made.sync_engine, "checkin", _note_time)
+    event.listen(made.sync_engine, "checkout", _check)
     return made
 
 
@@ -44,6 +64,21 @@ def _connect(dialect: Any, record: object, arguments: Any, named: dict[str, Any]
         return dialect.connect(*arguments, **named)
     except OSError as error:
         raise LedgerUnavailable(f"The database cannot be reached: {error}.") from error
+
+
+def _note_time(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["idle since"] = time.monotonic()
+
+
+def _check(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Have a connection that is lost, and with it all others, be made again; those in use a moment ago are there."""
+    try:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError("The server has closed it.")
+        if time.monotonic() - record.info.get("idle since", math.inf) >= _FRESH:
+            connection.ping()
+    except (connection.dbapi.Error, OSError) as error:
+        raise InvalidatePoolError("The server does not answer on it.") from error
 
 
 def _place(url: str) -> URL:
@@ -59,14 +94,21 @@ def _place(url: str) -> URL:
 _LIKE = "Set it like postgresql://user:password@host/database, or unset it."
 
 
-_ONLY_WRITER = text(
-    f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true), pg_advisory_xact_lock(:writer)"
+_LIMITED = f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true)"
+_ONLY_WRITER = text(f"{_LIMITED}, pg_advisory_xact_lock(:writer)")
+_WITHIN = text(
+    f"{_LIMITED}, pg_advisory_xact_lock_shared(:writer), pg_advisory_xact_lock(hashtextextended(scope, 0))"
+    " FROM unnest(CAST(:scopes AS text[])) AS scope"
 )
+"""The locks are taken in the order of the array."""
 
 
-async def only_writer(tx: AsyncConnection) -> None:
-    """Wait until no other transaction writes; the lock ends with the transaction."""
-    await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
+async def only_writer(tx: AsyncConnection, within: Collection[str] | None = None) -> None:
+    """Wait until no other transaction writes, or none within the same scopes; the locks end with the transaction."""
+    if within:
+        await tx.execute(_WITHIN, {"writer": _WRITER, "scopes": sorted(set(within))})
+    else:
+        await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
 
 
 async def only_one(connection: AsyncConnection, what: str, timeout: float) -> bool:
@@ -93,6 +135,8 @@ def explained(error: DBAPIError) -> BrodyError | None:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if error.connection_invalidated or (state or "").startswith(("08", "57P")):
         return LedgerUnavailable(f"The database went away: {error.orig}.")
+    if state in ("40P01", "40001"):
+        return WriteConflict("Another process wrote the same at the same time.")
     if state == "55P03":
         return LedgerUnavailable("Another process writes for longer than it should.")
     if state is None:
