@@ -41,7 +41,7 @@ FOLLOW_UP = 10.0
 """Seconds that a command waits for what follows from an answer; what takes longer is done by whoever works next."""
 
 COLLECT_AFTER = (20_000, 20, 20)
-"""New objects between two looks for unused cycles: a page of mail makes far more than Python's 700."""
+"""New objects between two looks for unused cycles: a page of mail or a turn makes far more than Python's 700."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -76,6 +76,7 @@ async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None
     settings = settings.model_copy(update={"partitions": partitions or settings.partitions})
     async with Brody(home=home, accounts=accounts, settings=settings) as brody:
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         name = await brody.worker_name()
         stop = asyncio.Event()
         _stop_at_signals(stop)
