@@ -17,10 +17,9 @@ pytestmark = pytest.mark.timeout(30)
 
 
 @pytest.fixture
-async def ledger(home: Path) -> AsyncIterator[Ledger]:
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     """Give a ledger on disk."""
-    home.mkdir(exist_ok=True)
-    ledger = await Ledger.open(home)
+    ledger = await Ledger.open(tmp_path)
     yield ledger
     await ledger.close()
 
