@@ -32,16 +32,20 @@ async def test_a_statement_takes_its_values_by_name_and_its_constants_from_itsel
 async def test_what_is_written_past_sqlalchemy_is_in_its_transaction(ledger: Ledger) -> None:
     """Both see what the other has written; an error undoes both."""
     with pytest.raises(LedgerError):
-        async with ledger.write() as tx:
-            await messages.write(tx, ledger.vault, [message(id="a")])
-            assert await _count(tx) == 1
-            await tx.execute(table(UserKey).delete())
-            async with tx.begin_nested():
-                await messages.write(tx, ledger.vault, [message(id="b")])
-            await direct.fetch(tx, "SELECT nothing FROM nowhere", ())
+        await _spoilt(ledger)
     async with ledger.write() as tx:
         assert await _count(tx) == 0
         assert len((await tx.execute(table(UserKey).select())).all()) == 2
+
+
+async def _spoilt(ledger: Ledger) -> None:
+    async with ledger.write() as tx:
+        await messages.write(tx, ledger.vault, [message(id="a")])
+        assert await _count(tx) == 1
+        await tx.execute(table(UserKey).delete())
+        async with tx.begin_nested():
+            await messages.write(tx, ledger.vault, [message(id="b")])
+        await direct.fetch(tx, "SELECT nothing FROM nowhere", ())
 
 
 async def _count(tx: AsyncConnection) -> int:

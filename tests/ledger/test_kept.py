@@ -62,8 +62,12 @@ async def test_whoever_gives_up_waiting_for_the_lock_leaves_none(kept: Ledger, m
 
 async def test_a_connection_that_is_lost_is_made_again(kept: Ledger, made: Path) -> None:
     with pytest.raises(EOFError):
-        async with kept.write() as tx:
-            await tx.invalidate()
-            raise EOFError
+        await _lost(kept)
     await add(kept, "next", past=True)
     assert ids(made) == {"next"}
+
+
+async def _lost(ledger: Ledger) -> None:
+    async with ledger.write() as tx:
+        await tx.invalidate()
+        raise EOFError
