@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -175,13 +175,14 @@ async def longest_waiting(
     Next are, of each, those with the earliest deadlines, and the oldest of those without one: so the index of the
     backlog answers, and nothing needs an index of age.
     """
-    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without), *_of(among))
+    due = _due(*_WAITING).where(*_others(without), *_of(among))
+    old = _M.created_at <= since
     heads = [
-        due.where(_M.priority == priority, with_one).order_by(*_ORDER).limit(limit).subquery()
+        due.where(_M.priority == priority, *which).order_by(*_ORDER).limit(limit).subquery()
         for priority in _PRIORITIES
-        for with_one in (_M.deadline < NO_DEADLINE, _M.deadline == NO_DEADLINE)
+        for which in ((_M.deadline < NO_DEADLINE, old), (_M.deadline == NO_DEADLINE,))  # these go by age in any case
     ]
-    found = await _waiting(ledger, union_all(*(select(head) for head in heads)))
+    found = await _waiting(ledger, union_all(*(select(head).where(head.c.created_at <= since) for head in heads)))
     return sorted(found, key=lambda m: m.seq)[:limit]
 
 
@@ -224,7 +225,7 @@ async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) ->
 
 async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return messages as they are on the bus."""
-    return await _stored(ledger, select(*_STORED).where(_M.id.in_(ids)))
+    return await _stored(ledger, lambda tx: select(*_STORED).where(among(tx, _M.id, ids)))
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
@@ -232,7 +233,8 @@ async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     if not ids:
         return []
     late = _M.deadline <= datetime.now(UTC)
-    return await _stored(ledger, _due(*_STORED, late=[late]).where(_M.id.in_(ids)).order_by(*_ORDER))
+    chosen = _due(*_STORED, late=[late]).order_by(*_ORDER)
+    return await _stored(ledger, lambda tx: chosen.where(among(tx, _M.id, ids)))
 
 
 async def any_due(tx: AsyncConnection) -> bool:
@@ -270,12 +272,12 @@ async def _waiting(ledger: Ledger, query: Any) -> list[Waiting]:
         return [Waiting(*row) for row in await tx.execute(query)]
 
 
-async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
+async def _stored(ledger: Ledger, query: Callable[[AsyncConnection], Any]) -> list[Stored]:
     async with ledger.glance() as tx:
-        rows = (await tx.execute(query)).all()
-    await ledger.ensure_users({row.user_id for row in rows})
+        rows = (await tx.execute(query(tx))).all()
+    await ledger.ensure_users({row[1] for row in rows})
     opened = ledger.vault.open_bytes
-    return [Stored(r.id, r.user_id, r.run_id, r.partition, opened(r.user_id, r.body), r.digest, r.begun) for r in rows]
+    return [Stored(i, user, run, part, opened(user, body), *rest) for i, user, run, part, body, *rest in rows]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:
