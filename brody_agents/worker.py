@@ -37,10 +37,11 @@ from brody_agents.coordinator.rate_windows import Rate, window_of
 from brody_agents.coordinator.resource_manager import ResourceManager
 from brody_agents.errors import BusUnavailable, ConfigurationError
 from brody_agents.home import HomeLock, WorkerPlace
-from brody_agents.ledger import actions, messages, runs
+from brody_agents.ledger import messages, runs
 from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import Letter
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.retention import Ages, Retention
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.ledger.views import Reading, views
@@ -438,8 +439,7 @@ class Worker:
         await self._settled(self._is_drained)
 
     async def _is_drained(self) -> bool:
-        async with self._ledger.glance() as tx:
-            return not await messages.any_due(tx) and not await actions.any_busy(tx)
+        return await at_rest(self._ledger)
 
     async def _completed(self, run_id: str) -> None:
         """Wait until a run is complete, whichever worker completes it."""

@@ -84,24 +84,29 @@ class Intake:
             await self._pressure.look(len(self._waiting))  # there may be room by the next try
             raise
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        leads = len(self._waiting) % BATCH == 0
         self._waiting.append((message, data, done))
-        async with self._turn:
-            if not done.done():
-                await asyncio.shield(self._write())  # whoever else is in the group needs its end
+        if leads:
+            await asyncio.shield(self._write())  # whoever else is in the group needs its end
         await done
 
     async def _write(self) -> None:
-        group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        """Write the next group; the first of each group sees to it, so that a thousand wait for four turns."""
+        async with self._turn:
+            group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            error = await self._written([(message, data) for message, data, _ in group])
+            for done in (done for *_, done in group if not done.cancelled()):
+                done.set_exception(error) if error else done.set_result(None)
+            if not error:
+                await self._pressure.look(len(self._waiting))
+
+    async def _written(self, group: Sequence[Encoded]) -> Exception | None:
+        """Write and publish messages; return what went wrong."""
         try:
-            stored = await self._stored([(message, data) for message, data, _ in group])
-            await self._publish(stored)
+            await self._publish(await self._stored(group))
         except Exception as error:
-            for *_, done in group:
-                done.set_exception(error)
-            return
-        for *_, done in group:
-            done.set_result(None)
-        await self._pressure.look(len(self._waiting))
+            return error
+        return None
 
     async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
         encoded = {message.id: data for message, data in reversed(group)}  # the first one counts

@@ -210,14 +210,13 @@ async def busy_runs(tx: AsyncConnection, run_ids: Collection[str]) -> set[str]:
     return set((await tx.execute(query)).scalars())
 
 
-async def any_busy(tx: AsyncConnection) -> bool:
-    """Say whether any action is due or under way; one that waits for its time is neither."""
-    due = _A.state.in_((ActionState.APPROVED, ActionState.EXECUTING)), is_due(datetime.now(UTC))
-    query = select(_A.id).where(*due).limit(1)
-    return (await tx.execute(query)).first() is not None
+def busy() -> Any:
+    """Return the question for an action that is due at the time ``now``, or under way."""
+    states = or_(_A.state == ActionState.APPROVED, _A.state == ActionState.EXECUTING)
+    return select(_A.id).where(states, is_due(bindparam("now", type_=_A.not_before.type))).limit(1)
 
 
-def is_due(now: datetime) -> ColumnElement[bool]:
+def is_due(now: Any) -> ColumnElement[bool]:
     """Return the condition that an action's time has come."""
     return or_(_A.not_before.is_(None), _A.not_before <= now)
 

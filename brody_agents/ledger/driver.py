@@ -6,6 +6,7 @@ the thread and back some hundred, and far more when both threads want the interp
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ import aiosqlite
 class NearConnection(aiosqlite.Connection):
     """Run statements where they are asked; begin a write transaction, commit it and close in the thread."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(lambda: sqlite3.connect(file, check_same_thread=False), iter_chunk_size=64)
+    def __init__(self, file: Path | None) -> None:
+        place = file or ":memory:"
+        super().__init__(lambda: sqlite3.connect(place, check_same_thread=False), iter_chunk_size=64)
+        self._in_memory = file is None  # where nothing waits
         self._thread.daemon = True  # as SQLAlchemy has it for connections that it makes itself
         self._away: set[object] = set()
         """What the thread has not done yet; nobody else may use the connection meanwhile."""
@@ -27,13 +30,15 @@ class NearConnection(aiosqlite.Connection):
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._away or self._waits(fn, args):
             return await self._in_thread(fn, *args, **kwargs)
+        if args and args[0] == BEGIN_WRITE:
+            await asyncio.sleep(0)  # in memory nothing else would wait, and nobody else have a turn
         if not self._running or not self._connection:
             raise ValueError("Connection closed")
         return fn(*args, **kwargs)
 
     def _waits(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
         """Say whether a call may wait: for the lock of another process, or for the disk."""
-        if args and args[0] == BEGIN_WRITE:
+        if args and args[0] == BEGIN_WRITE and not self._in_memory:
             self._writing = True
             return True
         what = fn.__name__ if getattr(fn, "__self__", None) is self._connection else ""  # not a cursor's own close
@@ -57,6 +62,6 @@ class NearConnection(aiosqlite.Connection):
 BEGIN_WRITE = "BEGIN IMMEDIATE"
 
 
-async def connect(file: Path) -> aiosqlite.Connection:
-    """Return an open connection to a database file."""
+async def connect(file: Path | None = None) -> aiosqlite.Connection:
+    """Return an open connection to a database file, or to a new database in memory."""
     return await NearConnection(file)

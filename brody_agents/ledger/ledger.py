@@ -203,7 +203,7 @@ def _engine(file: Path, *, near: bool) -> AsyncEngine:
 
 
 def _memory() -> AsyncEngine:
-    return _listening(create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool, **_JSON))
+    return _listening(create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool, async_creator=connect, **_JSON))
 
 
 def _written(value: Any) -> str:

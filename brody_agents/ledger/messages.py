@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, union_all, update
+from sqlalchemy import bindparam, case, false, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
 from brody_agents.ledger.bulk import Bulk
+from brody_agents.ledger.direct import Statement, one_of
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.statements import among, table
 from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
@@ -79,12 +80,19 @@ async def write(
     for m in messages:
         each.setdefault(m.id, m)
     stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
-    last = (await tx.execute(_LAST)).scalar() or 0
-    if await _ROWS.insert(tx, [_row(vault, each[s.id], s, now) for s in stored]) == len(stored):
-        return stored
-    chosen = select(_M.id).where(among(tx, _M.id, list(each)), _M.seq > last)
-    new = set((await tx.execute(chosen)).scalars())
-    return [s for s in stored if s.id in new]
+    new = await _added(tx, [_row(vault, each[s.id], s, now) for s in stored])
+    return stored if new is None else [s for s in stored if s.id in new]
+
+
+async def _added(tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> set[str] | None:
+    """Insert rows of ``_ROWS``; return the ids of the new ones, ``None`` if all are."""
+    if tx.dialect.name == "postgresql":
+        return await _ROWS.new(tx, rows)
+    count = await _ROWS.insert(tx, rows)
+    if count == len(rows):
+        return None
+    newest = select(_M.id).order_by(_M.seq.desc()).limit(count)  # SQLite has one writer, and it counts upwards
+    return set((await tx.execute(newest)).scalars())
 
 
 def _stored_as(message: AgentMessage, body: bytes) -> Stored:
@@ -92,7 +100,6 @@ def _stored_as(message: AgentMessage, body: bytes) -> Stored:
     return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
 
 
-_LAST = select(func.max(_M.seq))
 _ROWS = Bulk(
     Message,
     *("id", "partition", "user_id", "run_id", "sender", "recipient", "message_type", "priority", "deadline"),
@@ -125,11 +132,16 @@ async def standing(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Stand
 
 async def done(tx: AsyncConnection, ids: Collection[str]) -> set[tuple[str, str]]:
     """Return the (message, agent) pairs that are handled, or dead and not replayed."""
-    if not ids:
-        return set()
-    handled = select(_H.message_id, _H.agent).where(among(tx, _H.message_id, ids))
-    buried = select(_D.message_id, _D.agent).where(among(tx, _D.message_id, ids), _D.replayed_at.is_(None))
-    return {(message_id, agent) for query in (handled, buried) for message_id, agent in await tx.execute(query)}
+    return {(message_id, agent) for message_id, agent in await _DONE(tx, ids=list(ids))} if ids else set()
+
+
+def _done(tx: AsyncConnection) -> Any:
+    handled = select(_H.message_id, _H.agent).where(one_of(tx, _H.message_id, "ids"))
+    buried = select(_D.message_id, _D.agent).where(one_of(tx, _D.message_id, "ids"), _D.replayed_at.is_(None))
+    return union_all(handled, buried)
+
+
+_DONE = Statement(_done)
 
 
 async def mark_handled(tx: AsyncConnection, pairs: Iterable[tuple[str, str]]) -> None:
@@ -146,7 +158,10 @@ _HANDLED = Bulk(Handled, "message_id", "agent", "handled_at")
 async def close(tx: AsyncConnection, ids: Collection[str]) -> None:
     """Take messages out of the backlog."""
     if ids:
-        await tx.execute(update(table(Message)).where(among(tx, _M.id, ids)).values(open=False))
+        await _CLOSE(tx, ids=list(ids))
+
+
+_CLOSE = Statement(lambda tx: update(table(Message)).where(one_of(tx, _M.id, "ids")).values(open=false()))
 
 
 async def backlog(
@@ -237,13 +252,13 @@ async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     return await _stored(ledger, lambda tx: chosen.where(among(tx, _M.id, ids)))
 
 
-async def any_due(tx: AsyncConnection) -> bool:
-    """Say whether any message is open and due."""
-    return (await tx.execute(_due(_M.id).limit(1))).first() is not None
+def due() -> Any:
+    """Return the question for a message that is open and due at the time ``now``."""
+    return _due(_M.id, now=bindparam("now", type_=_M.not_before.type)).limit(1)
 
 
-def _due(*columns: Any, late: Sequence[Any] = ()) -> Any:
-    r, now = table(Run).c, datetime.now(UTC)
+def _due(*columns: Any, late: Sequence[Any] = (), now: Any = None) -> Any:
+    r, now = table(Run).c, datetime.now(UTC) if now is None else now
     reading = select(r.id).where(r.id == _M.run_id, r.state == "syncing").exists()
     return select(*columns).where(_M.open, or_(_M.not_before.is_(None), _M.not_before <= now, *late), ~reading)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any
 
 from sqlalchemy import URL, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from brody_agents.errors import BrodyError, ConfigurationError, LedgerError, Retryable
 
@@ -16,7 +18,15 @@ _WRITER = 0x62726F6479  # "brody"
 _PATIENCE_MS = 15_000
 _IDLE_MS = 10_000
 """How long a process that was stopped in a write transaction may hold up all others."""
-_SETTINGS = {"synchronous_commit": "on", "lock_timeout": str(_PATIENCE_MS), "timezone": "UTC"}
+_SETTINGS = {
+    "synchronous_commit": "on",
+    "lock_timeout": str(_PATIENCE_MS),
+    "timezone": "UTC",
+    "plan_cache_mode": "force_custom_plan",
+}
+"""A plan that is kept was made when the tables were small, and would go through all of each for every turn."""
+_FRESH = 0.5
+"""Seconds for which a connection that nobody uses is taken to be still there; asking costs three round trips."""
 
 
 class LedgerUnavailable(Retryable):
@@ -30,11 +40,13 @@ def engine(url: str, options: dict[str, Any]) -> AsyncEngine:
     """Return an engine for a database; raise ``ConfigurationError`` for a URL that names none, or without asyncpg."""
     how: dict[str, Any] = {"server_settings": _SETTINGS, "timeout": _PATIENCE_MS / 1000}
     try:
-        made = create_async_engine(_place(url), pool_size=8, pool_pre_ping=True, connect_args=how, **options)
+        made = create_async_engine(_place(url), pool_size=8, connect_args=how, **options)
     except ModuleNotFoundError as error:
         what = "BRODY_DATABASE_URL names a PostgreSQL, and asyncpg is not installed."
         raise ConfigurationError(what, "Install brody-agents[postgres].") from error
     event.listen(made.sync_engine, "do_connect", _connect)
+    event.listen(made.sync_engine, "checkin", _note_time)
+    event.listen(made.sync_engine, "checkout", _check)
     return made
 
 
@@ -44,6 +56,21 @@ def _connect(dialect: Any, record: object, arguments: Any, named: dict[str, Any]
         return dialect.connect(*arguments, **named)
     except OSError as error:
         raise LedgerUnavailable(f"The database cannot be reached: {error}.") from error
+
+
+def _note_time(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["idle since"] = time.monotonic()
+
+
+def _check(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Have a connection that is lost, and with it all others, be made again; those in use a moment ago are there."""
+    try:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError("The server has closed it.")
+        if time.monotonic() - record.info.get("idle since", math.inf) >= _FRESH:
+            connection.ping()
+    except (connection.dbapi.Error, OSError) as error:
+        raise InvalidatePoolError("The server does not answer on it.") from error
 
 
 def _place(url: str) -> URL:

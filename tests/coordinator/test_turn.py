@@ -107,6 +107,21 @@ async def test_one_bad_message_of_a_batch_does_not_harm_the_others(place: Place)
     assert b"poison" in letter.body
 
 
+@pytest.mark.parametrize("gone", [0, 1, 299])
+async def test_a_sender_that_gives_up_takes_nobody_with_it(quick: Place, gone: int) -> None:
+    """Of more than one transaction's senders at once, the first of all, another one, or one of the last group."""
+    recorder = Recorder()
+    async with quick.brody(recorder) as brody:
+        await brody.send(note(text="the user is known"))
+        sends = [asyncio.create_task(brody.send(note(text=str(n)))) for n in range(300)]
+        await asyncio.sleep(0)
+        sends[gone].cancel()
+        answers = await asyncio.gather(*sends, return_exceptions=True)
+        assert [n for n, answer in enumerate(answers) if isinstance(answer, asyncio.CancelledError)] == [gone]
+        await brody.drain()
+    assert set(recorder.seen) >= {str(n) for n in range(300) if n != gone}
+
+
 async def test_a_handler_that_returns_something_has_failed(quick: Place) -> None:
     """What is to happen is told and proposed; a value would be lost silently."""
 

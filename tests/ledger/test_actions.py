@@ -14,6 +14,7 @@ from brody_agents.errors import NotFound
 from brody_agents.ledger import actions
 from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import ActionClaim
 
@@ -94,7 +95,7 @@ async def test_only_what_is_under_way_keeps_a_run_open(ledger: Ledger) -> None:
         await add(ledger, action(state.value, run_id=state.value, state=state))
     async with ledger.read() as tx:
         assert await actions.busy_runs(tx, [s.value for s in ActionState]) == {"approved", "executing", "unknown"}
-        assert await actions.any_busy(tx)
+    assert not await at_rest(ledger)
 
 
 async def test_actions_are_found_by_the_beginning_of_their_id(ledger: Ledger) -> None:

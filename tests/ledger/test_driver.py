@@ -58,7 +58,8 @@ async def test_the_end_of_a_cursor_is_not_the_end_of_its_write(near: NearConnect
     await cursor.close()
     await near.commit()
     near._conn.set_trace_callback(None)
-    assert seen and here not in seen
+    assert seen
+    assert here not in seen
 
 
 async def test_a_ledger_commits_in_the_thread(tmp_path: Path) -> None:
@@ -76,7 +77,8 @@ async def test_a_ledger_commits_in_the_thread(tmp_path: Path) -> None:
         await tx.execute(select(1))
     near._conn.set_trace_callback(None)
     await ledger.close()
-    assert seen and seen != [threading.current_thread().name]
+    assert seen
+    assert seen != [threading.current_thread().name]
 
 
 @pytest.mark.parametrize(("written", "end"), [(True, "commit"), (True, "rollback"), (False, "commit")])
@@ -88,6 +90,19 @@ async def test_only_the_end_of_a_write_leaves_the_thread(near: NearConnection, w
     await getattr(near, end)()
     near._conn.set_trace_callback(None)
     assert (seen[0] != threading.current_thread().name) is written
+
+
+async def test_nothing_that_is_in_memory_leaves_the_thread() -> None:
+    near = await connect()
+    assert isinstance(near, NearConnection)
+    near._conn.isolation_level = None
+    assert await thread_of(near, BEGIN_WRITE) == threading.current_thread().name
+    seen: list[str] = []
+    near._conn.set_trace_callback(lambda text: seen.append(threading.current_thread().name))
+    await near.commit()
+    near._conn.set_trace_callback(None)
+    assert seen == [threading.current_thread().name]
+    await near.close()
 
 
 async def test_the_loop_goes_on_while_another_process_holds_the_lock(near: NearConnection, tmp_path: Path) -> None:

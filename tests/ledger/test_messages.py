@@ -12,6 +12,7 @@ from brody_agents.communication.payloads import Notification
 from brody_agents.ledger import messages, runs
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.messages import Stored
 from brody_agents.ledger.runs import RunRecord
 
@@ -132,4 +133,4 @@ async def test_progress_counts_what_is_closed(ledger: Ledger) -> None:
         await messages.close(tx, ["b"])
         assert await messages.open_runs(tx, ["r", "other"]) == set()
         assert await messages.open_users(tx) == {"me"}
-        assert await messages.any_due(tx)
+    assert not await at_rest(ledger)
