@@ -12,10 +12,11 @@ from sqlalchemy import bindparam, case, false, func, or_, select, union_all, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
-from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
+from brody_agents.communication.message_protocol import AgentMessage, Priority
 from brody_agents.ledger.bulk import Bulk
 from brody_agents.ledger.direct import Statement, one_of
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.pool_rows import MessageRow, message_row
 from brody_agents.ledger.statements import among, table
 from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
 from brody_agents.ledger.vault import Vault
@@ -73,14 +74,20 @@ async def write(
 
     ``encoded`` has the wire forms, by id, that are known already.
     """
-    if not messages:
-        return []
-    now = datetime.now(UTC)
     each: dict[str, AgentMessage] = {}
     for m in messages:
         each.setdefault(m.id, m)
-    stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
-    new = await _added(tx, [_row(vault, each[s.id], s, now) for s in stored])
+    known = encoded or {}
+    return await write_rows(tx, vault, [message_row(m, known.get(m.id)) for m in each.values()])
+
+
+async def write_rows(tx: AsyncConnection, vault: Vault, rows: Sequence[MessageRow]) -> list[Stored]:
+    """Put messages in the backlog, each id once, and return those that are new."""
+    if not rows:
+        return []
+    now = datetime.now(UTC)
+    stored = [Stored(r.id, r.user_id, r.run_id, partition_of(r.user_id), r.body, digest_of(r.body)) for r in rows]
+    new = await _added(tx, [_row(vault, row, s, now) for row, s in zip(rows, stored, strict=True)])
     return stored if new is None else [s for s in stored if s.id in new]
 
 
@@ -95,11 +102,6 @@ async def _added(tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> set[st
     return set((await tx.execute(newest)).scalars())
 
 
-def _stored_as(message: AgentMessage, body: bytes) -> Stored:
-    user_id = message.user_id
-    return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
-
-
 _ROWS = Bulk(
     Message,
     *("id", "partition", "user_id", "run_id", "sender", "recipient", "message_type", "priority", "deadline"),
@@ -107,12 +109,12 @@ _ROWS = Bulk(
 )
 
 
-def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> tuple[Any, ...]:
+def _row(vault: Vault, message: MessageRow, stored: Stored, now: datetime) -> tuple[Any, ...]:
     """Return the values of ``_ROWS``."""
     return (
-        *(message.id, stored.partition, stored.user_id, message.run_id, message.sender, message.recipient),
-        *(message.message_type, message.priority.rank, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
-        *(vault.seal_bytes(stored.user_id, stored.body), stored.digest, True, now),
+        *(message.id, stored.partition, message.user_id, message.run_id, message.sender, message.recipient),
+        *(message.message_type, message.priority, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
+        *(vault.seal_bytes(message.user_id, message.body), stored.digest, True, now),
     )
 
 
