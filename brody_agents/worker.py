@@ -464,7 +464,8 @@ class Worker:
             if await holds():
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(change.wait(), POLL if self.share.alone else _LOOK)
+                async with asyncio.timeout(POLL if self.share.alone else _LOOK):
+                    await change.wait()
 
 
 async def _set(event: asyncio.Event) -> None:

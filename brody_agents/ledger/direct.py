@@ -61,25 +61,26 @@ def one_of(tx: AsyncConnection, column: ColumnElement[Any], name: str) -> Column
 
 async def fetch(tx: AsyncConnection, statement: str, values: Sequence[Any]) -> Rows:
     """Run a statement once and return its rows."""
-    with _explained(tx, statement):
+    with explained(tx, statement):
         if tx.dialect.name == "postgresql":
-            rows: Rows = await _driver(tx).fetch(statement, *values)
+            rows: Rows = await driver(tx).fetch(statement, *values)
         else:
-            rows = await _driver(tx).execute_fetchall(statement, values)
+            rows = await driver(tx).execute_fetchall(statement, values)
     return rows
 
 
 async def insert(tx: AsyncConnection, statement: str, values: Sequence[Any]) -> int:
     """Insert what ``values`` are, with SQLite rows, with PostgreSQL an array a column; return how many rows are new."""
-    with _explained(tx, statement):
+    with explained(tx, statement):
         if tx.dialect.name == "postgresql":
-            return int((await _driver(tx).execute(statement, *values)).rpartition(" ")[2])
-        async with _driver(tx).executemany(statement, values) as cursor:
+            return int((await driver(tx).execute(statement, *values)).rpartition(" ")[2])
+        async with driver(tx).executemany(statement, values) as cursor:
             count: int = cursor.rowcount
     return count
 
 
-def _driver(tx: AsyncConnection) -> Any:
+def driver(tx: AsyncConnection) -> Any:
+    """Return the driver's own connection."""
     return _adapted(tx).driver_connection
 
 
@@ -90,8 +91,8 @@ def _adapted(tx: AsyncConnection) -> Any:
 
 
 @contextmanager
-def _explained(tx: AsyncConnection, statement: str) -> Iterator[None]:
-    """Raise the errors of a driver as SQLAlchemy does."""
+def explained(tx: AsyncConnection, statement: str) -> Iterator[None]:
+    """Raise the errors of the driver as SQLAlchemy does."""
     dbapi: Any = tx.dialect.loaded_dbapi
     try:
         try:

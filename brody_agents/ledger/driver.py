@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import aiosqlite
 
 
 class NearConnection(aiosqlite.Connection):
-    """Run statements where they are asked; begin a write transaction, commit it and close in the thread."""
+    """Run statements where they are asked; commit and close in the thread, and wait there for others who write."""
 
     def __init__(self, file: Path | None) -> None:
         place = file or ":memory:"
@@ -28,19 +29,35 @@ class NearConnection(aiosqlite.Connection):
         self._writing = False
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self._away or self._waits(fn, args):
-            return await self._in_thread(fn, *args, **kwargs)
         if args and args[0] == BEGIN_WRITE:
-            await asyncio.sleep(0)  # in memory nothing else would wait, and nobody else have a turn
+            return await self._begin(fn, *args)
+        if self._away or self._ends(fn):
+            return await self._in_thread(fn, *args, **kwargs)
         if not self._running or not self._connection:
             raise ValueError("Connection closed")
         return fn(*args, **kwargs)
 
-    def _waits(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-        """Say whether a call may wait: for the lock of another process, or for the disk."""
-        if args and args[0] == BEGIN_WRITE and not self._in_memory:
-            self._writing = True
-            return True
+    async def _begin(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Begin a write transaction here; where another connection has the lock, wait for it in the thread."""
+        self._writing = not self._in_memory
+        if self._in_memory:
+            await asyncio.sleep(0)  # nothing else would wait, and nobody else have a turn
+        if not self._away:
+            with suppress(sqlite3.OperationalError):
+                return self._at_once(fn, *args)
+        return await self._in_thread(fn, *args)
+
+    def _at_once(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call without waiting for a lock."""
+        (patience,) = self._conn.execute("PRAGMA busy_timeout").fetchone()
+        self._conn.execute("PRAGMA busy_timeout=0")
+        try:
+            return fn(*args)
+        finally:
+            self._conn.execute(f"PRAGMA busy_timeout={patience}")
+
+    def _ends(self, fn: Callable[..., Any]) -> bool:
+        """Say whether a call is the end of a write transaction, which may wait for the disk, or of the connection."""
         what = fn.__name__ if getattr(fn, "__self__", None) is self._connection else ""  # not a cursor's own close
         ends = what in ("commit", "rollback", "close")
         waits, self._writing = ends and self._writing, self._writing and not ends

@@ -143,9 +143,11 @@ _MAILS = Bulk(Email, *MAIL_COLUMNS, keep=_JUDGED, written=MAIL_JSON)
 
 async def mail_accounts(tx: AsyncConnection, mails: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Return the accounts that mails belong to, by (user, mail)."""
+    if not mails:
+        return {}
     c = table(Email).c
     query = select(c.user_id, c.id, c.email_account_id).where(tuple_(c.user_id, c.id).in_(sorted(mails)))
-    rows = await tx.execute(query) if mails else ()
+    rows = await tx.execute(query)
     return {(row.user_id, row.id): row.email_account_id for row in rows}
 
 

@@ -25,7 +25,9 @@ from sqlalchemy.pool import StaticPool
 
 from brody_agents.errors import BrodyError, LedgerError, LedgerFull, Retryable
 from brody_agents.ledger import postgres
+from brody_agents.ledger.direct import Rows, Statement
 from brody_agents.ledger.driver import BEGIN_WRITE, connect
+from brody_agents.ledger.kept import Kept
 from brody_agents.ledger.migrations import migrate
 from brody_agents.ledger.statements import insert_new, table
 from brody_agents.ledger.tables import Row, User, UserKey
@@ -53,6 +55,9 @@ class Ledger:
         self._writing = asyncio.Lock()
         self._learning = asyncio.Lock()
         self._single = single
+        own = engine.dialect.name == "sqlite"
+        self._writer = Kept(engine) if own else None
+        self._asked = Kept(engine) if own and not single else None
 
     @classmethod
     async def open(cls, home: Path | None, url: str = "") -> Ledger:
@@ -83,7 +88,7 @@ class Ledger:
             engine = _memory()
             ledger = cls(engine, engine, vault, single=True)
         try:
-            async with ledger.write() as tx:
+            async with ledger._begun() as tx:
                 await tx.run_sync(migrate if home or url else _create)
         except BaseException:
             await ledger.close()
@@ -102,6 +107,14 @@ class Ledger:
         async with self._looking(self._engine) as connection:
             yield connection
 
+    async def ask(self, statement: Statement, **values: Any) -> Rows:
+        """Return the rows of one statement, which an index answers at once."""
+        if self._asked is None:
+            async with self.glance() as tx:
+                return await statement(tx, **values)
+        with _translated():
+            return await statement(await self._asked.connection(), **values)
+
     @asynccontextmanager
     async def _looking(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         guard: AbstractAsyncContextManager[Any] = self._writing if self._single else nullcontext()
@@ -113,12 +126,20 @@ class Ledger:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a write transaction: committed and on disk at the end, or undone by an error."""
         with _translated():
-            async with self._writing, self._engine.connect() as plain:
-                connection = await plain.execution_options(brody_write=True)
-                async with connection.begin():
-                    if connection.dialect.name == "postgresql":
-                        await postgres.only_writer(connection)
-                    yield connection
+            async with self._writing, self._transaction() as tx:
+                yield tx
+
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._writer.writing() if self._writer else self._begun()
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.connect() as plain:
+            connection = await plain.execution_options(brody_write=True)
+            async with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    await postgres.only_writer(connection)
+                yield connection
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[AsyncConnection]:
@@ -177,6 +198,9 @@ class Ledger:
 
     async def close(self) -> None:
         """Close all connections."""
+        for kept in (self._writer, self._asked):
+            if kept:
+                await kept.close()
         await self._engine.dispose()
         await self._reader.dispose()
 
@@ -244,6 +268,9 @@ def _configure(connection: Any, record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if driver.in_transaction:  # the writer has begun it
+        return
     write = connection.get_execution_options().get("brody_write")
     connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
 

@@ -16,6 +16,5 @@ _BUSY = Statement(lambda tx: select(or_(messages.due().exists(), actions.busy().
 
 async def at_rest(ledger: Ledger) -> bool:
     """Say whether no message is due and no action is due or under way; what waits for its time is neither."""
-    async with ledger.glance() as tx:
-        ((busy,),) = await _BUSY(tx, now=datetime.now(UTC))
+    ((busy,),) = await ledger.ask(_BUSY, now=datetime.now(UTC))
     return not busy

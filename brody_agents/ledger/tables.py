@@ -30,6 +30,7 @@ def _count() -> Any:
 
 _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
+_OF_A_RUN: Any = {"sqlite_where": text("run_id IS NOT NULL"), "postgresql_where": text("run_id IS NOT NULL")}
 _ASKS = text("state = 'open'")
 _LATER: Any = {
     "sqlite_where": text("open = 1 AND not_before IS NOT NULL"),
@@ -225,7 +226,7 @@ class Message(Row, table=True):
     __table_args__ = (
         Index("ix_messages_backlog", "priority", "deadline", "seq", "user_id", **_OPEN),
         Index("ix_messages_later", "not_before", **_LATER),
-        Index("ix_messages_run", "run_id", "open"),
+        Index("ix_messages_run", "run_id", "open", **_OF_A_RUN),
     )
 
     seq: int | None = Field(default=None, sa_column=Column(SEQUENCE, primary_key=True, autoincrement=True))

@@ -97,7 +97,7 @@ async def test_a_provider_answers_too_late(tmp_path: Path) -> None:
 @pytest.mark.parametrize("visits", [4, pytest.param(100, marks=pytest.mark.slow)])
 async def test_a_commit_is_not_answered(visits: int, tmp_path: Path) -> None:
     """The database has committed the turn, the intent, the result; who waits for it hears of a time-out."""
-    await swept(tmp_path, "ledger.ledger exit connection.begin", hit=lose_answer_at, visits=visits)
+    await swept(tmp_path, "ledger.ledger exit self._transaction", hit=lose_answer_at, visits=visits)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_framework_has_points_wherever_it_waits() -> None:
         "brody_agents.coordinator.account_executor:AccountExecutor._admitted await self._tried",
         "brody_agents.ledger.group_commit:GroupCommit._commit exit self._ledger.write",
         "brody_agents.communication.bus.redis_streams:RedisStreamsBus._sent await answers",
-        "brody_agents.ledger.ledger:Ledger.write exit connection.begin",
+        "brody_agents.ledger.ledger:Ledger.write exit self._transaction",
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -83,6 +84,8 @@ class RedisStreamsBus:
         self._orphans: set[int] = set(self._groups)
         self._done: defaultdict[int, list[str]] = defaultdict(list)
         self._woken = asyncio.Event()
+        self._mark = f"by {uuid.uuid4().hex}"
+        """What this bus ends its wake-ups with: it has woken itself already when it hears them."""
         self._listener: asyncio.Task[None] | None = None
         self.on_announcement: Heard = lambda partitions: None
 
@@ -98,7 +101,7 @@ class RedisStreamsBus:
         for partition, bodies in partitions.items():
             fence = self._fences.get(partition, "")
             pipeline.execute_command("EVAL", _APPEND, 1, self._stream(partition), fence, *bodies)
-        words = ",".join(map(str, sorted(partitions)))
+        words = ",".join([*map(str, sorted(partitions)), self._mark])
         pipeline.execute_command("PUBLISH", self._channel, words)  # a cluster's pipeline has no method for it
         await self._sent(pipeline.execute())
         self._wake(partitions.keys())
@@ -109,7 +112,8 @@ class RedisStreamsBus:
         if not self._due:
             self._woken.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._woken.wait()
         if not self._due or time.monotonic() - self._polled >= POLL:
             self._polled = time.monotonic()
             self._due.update(self._groups)
@@ -261,6 +265,8 @@ class RedisStreamsBus:
             await pubsub.subscribe(self._channel)
             async for message in pubsub.listen():
                 words = _text(message["data"])
+                if words.endswith(self._mark):
+                    continue
                 numbers = frozenset(int(w) for w in words.lstrip(_ANNOUNCES).split(",") if w.isdigit())
                 if words.startswith(_ANNOUNCES):
                     self.on_announcement(numbers)

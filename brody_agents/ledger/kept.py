@@ -1,0 +1,60 @@
+"""Connections that a ledger in SQLite keeps, and write transactions that begin and end at the driver.
+
+A connection out of the pool, with a beginning and an end by SQLAlchemy, costs as much as all that a small turn writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from brody_agents.ledger import direct
+from brody_agents.ledger.driver import BEGIN_WRITE
+
+
+class Kept:
+    """One connection to a database, made when it is wanted and again when it was lost."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def connection(self) -> AsyncConnection:
+        """Return the connection."""
+        async with self._connecting:
+            if self._connection is None or self._connection.invalidated:
+                await self.close()
+                self._connection = await self._engine.connect()
+            return self._connection
+
+    async def close(self) -> None:
+        """Give it back."""
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            await kept.close()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give the connection in a write transaction: committed at the end, or undone by an error; one at a time."""
+        tx = await self.connection()
+        try:
+            with direct.explained(tx, BEGIN_WRITE):
+                await direct.driver(tx).execute(BEGIN_WRITE)
+            yield tx
+            await self._commit(tx)
+        except BaseException:  # also where nobody waits for the beginning any more: it is undone when it comes
+            await tx.rollback()
+            await direct.driver(tx).rollback()
+            raise
+
+    @staticmethod
+    async def _commit(tx: AsyncConnection) -> None:
+        if tx.in_transaction():  # SQLAlchemy took part, and keeps account of that
+            await tx.commit()
+            return
+        with direct.explained(tx, "COMMIT"):
+            await direct.driver(tx).commit()
