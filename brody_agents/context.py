@@ -5,11 +5,11 @@ Nothing that is put out here has happened yet: the turn commits the whole :class
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from brody_agents.action import AgentAction
 from brody_agents.communication.message_protocol import (
     AgentMessage,
+    MessageContext,
     Origin,
     Payload,
     Priority,
@@ -210,7 +211,8 @@ class Context:
         """What the handler has read; the views add to it."""
         self._flooded: TooManyOutputs | None = None
         self._versions: dict[str, int] = {}
-        self._ordinals: Counter[tuple[str, str]] = Counter()
+        self._ordinals: dict[tuple[str, str], int] = {}
+        self._written: MessageContext | None = None
 
     def begin(self) -> None:
         """Forget what an earlier attempt put out."""
@@ -283,7 +285,7 @@ class Context:
             sender=self.agent,
             recipient=recipient,
             payload=payload,
-            context=new_context(self.user_id, self.workspace_id),
+            context=self._written_now(),
             correlation_id=cause.correlation_id or cause.id,
             causation_id=cause.id,
             priority=priority or cause.priority,
@@ -393,6 +395,8 @@ class Context:
         if because is None:
             return Provenance.joined([*(label for m in self.messages for label in _labels(m)), *self._read])
         cause = self._cause(because)
+        if not self._read and cause.provenance.keys() <= _WHOLE:
+            return cause.label()  # there is nothing to join it with
         return Provenance.joined([*_labels(cause), *self._reading.of(cause, self._read)])
 
     @cached_property
@@ -400,8 +404,20 @@ class Context:
         return _Reading(self.messages)
 
     def _derived(self, cause: AgentMessage, what: str) -> str:
-        self._ordinals[cause.id, what] += 1
-        return stable_id("message", cause.id, self.agent, what, str(self._ordinals[cause.id, what]))
+        ordinal = self._ordinals[cause.id, what] = self._ordinals.get((cause.id, what), 0) + 1
+        return stable_id("message", cause.id, self.agent, what, str(ordinal))
+
+    def _written_now(self) -> MessageContext:
+        """Return the context of a message written now; what is written within a millisecond shares one."""
+        now = datetime.now(UTC)
+        if self._written is None or not _NO_TIME <= now - self._written.timestamp < _SAME_TIME:
+            self._written = new_context(self.user_id, self.workspace_id, now)
+        return self._written
+
+
+_WHOLE = {""}
+"""The pointers of a provenance that says where the payload comes from, and no more."""
+_NO_TIME, _SAME_TIME = timedelta(), timedelta(milliseconds=1)
 
 
 def _labels(message: AgentMessage) -> tuple[Provenance, ...]:

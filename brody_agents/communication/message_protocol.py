@@ -318,13 +318,17 @@ def new_context(user_id: str, workspace_id: str = "default", timestamp: datetime
     return MessageContext(user_id=user_id, workspace_id=workspace_id, timestamp=timestamp or datetime.now(UTC))
 
 
+_PAYLOAD = {"payload"}
+
+
 def encode(message: AgentMessage) -> bytes:
     """Return the wire form; raise :class:`ProtocolError` where a value has no JSON form or decode would refuse."""
     message_type = message.message_type
     if not message_type:
         raise ProtocolError("unencodable", "$.agent_message.message_type", b"", "the payload has no message type")
     try:
-        body = message.model_dump(mode="json", exclude_unset=True, exclude={"payload"})
+        # As model_dump does, but for the way through its many arguments: a tenth of what encoding costs.
+        body = message.__pydantic_serializer__.to_python(message, mode="json", exclude_unset=True, exclude=_PAYLOAD)
         body |= {"id": message.id, "message_type": message_type, "payload": payload_data(message.payload)}
         data = orjson.dumps({"agent_message": body})
     except (TypeError, ValueError) as error:
@@ -350,7 +354,10 @@ def _finite(value: object) -> bool:
 def decode(data: bytes, registry: PayloadRegistry) -> AgentMessage:
     """Return the message that ``data`` is, or raise :class:`ProtocolError`; never another exception."""
     envelope = _open(data)
-    message_type, payload = _take(data, envelope, "message_type"), _take(data, envelope, "payload")
+    try:
+        message_type, payload = envelope.pop("message_type"), envelope.pop("payload")
+    except KeyError as error:
+        raise ProtocolError("missing", f"$.agent_message.{error.args[0]}", data, "Field required") from error
     if not isinstance(message_type, str) or not 0 < len(message_type) <= MAX_NAME:
         what = f"a text of 1 to {MAX_NAME} characters is needed"
         raise ProtocolError("invalid", "$.agent_message.message_type", data, what)
@@ -362,8 +369,9 @@ def decode(data: bytes, registry: PayloadRegistry) -> AgentMessage:
         raise _fault(data, "$.agent_message.payload", payload, error) from error
     except Exception as error:  # the validator of somebody's payload
         raise ProtocolError("invalid", "$.agent_message.payload", data, repr(error)) from error
+    envelope["payload"] = typed
     try:
-        return AgentMessage.model_validate(envelope | {"payload": typed})
+        return AgentMessage.model_validate(envelope)
     except ValidationError as error:
         raise _fault(data, "$.agent_message", envelope, error) from error
 
@@ -378,13 +386,8 @@ def _open(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("agent_message"), dict):
         raise ProtocolError("not_a_message", "$", data, 'an object {"agent_message": {…}} is needed')
     _check_depth(data, document)
-    return dict(document["agent_message"])
-
-
-def _take(data: bytes, envelope: dict[str, Any], name: str) -> Any:
-    if name not in envelope:
-        raise ProtocolError("missing", f"$.agent_message.{name}", data, "Field required")
-    return envelope.pop(name)
+    envelope: dict[str, Any] = document["agent_message"]
+    return envelope
 
 
 def _check_size(data: bytes) -> None:

@@ -20,13 +20,12 @@ from brody_agents.errors import Poison, ProtocolError
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Standing, digest_of
+from brody_agents.ledger.messages import Standing, Stored, digest_of
 from brody_agents.registry import Registry
 
 NOBODY = "nobody"
 """The user under whom bytes are kept that do not say whose they are."""
 
-_ALWAYS = datetime.min.replace(tzinfo=UTC)
 Arrived = tuple[AgentMessage, Entry]
 
 
@@ -46,6 +45,8 @@ class OpenMessage:
 class _Reading:
     """What becomes of the entries of one reading, apart from the deliveries."""
 
+    own: dict[str, Stored] = field(default_factory=dict)
+    """Messages, by id, that were published here and that nobody has handled: the ledger need not be asked."""
     burials: list[Burial] = field(default_factory=list)
     over: dict[tuple[int, str], Entry] = field(default_factory=dict)
     """Entries that are done with, by their place on the bus."""
@@ -80,7 +81,7 @@ class Admission:
         """Return the deliveries that entries make; one to no agent only has to be closed."""
         reading = _Reading()
         arrived = self._decoded(entries, reading)
-        standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e)], reading)
+        standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e, reading)], reading)
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
         await self._bury(reading.burials)
         await self._bus.acknowledge(list(reading.over.values()))
@@ -104,9 +105,13 @@ class Admission:
                 reading.bury(entry, _unreadable(error, entry))
         return decoded
 
-    def _must_ask(self, message: AgentMessage, entry: Entry) -> bool:
-        published = self._share.published(entry) and self._outbox.wrote(message.id, entry.data)
-        return message.id not in self.open and not published
+    def _must_ask(self, message: AgentMessage, entry: Entry, reading: _Reading) -> bool:
+        if message.id in self.open:
+            return False
+        own = self._outbox.wrote(message.id, entry.data) if self._share.published(entry) else None
+        if own is not None:
+            reading.own[message.id] = own
+        return own is None
 
     async def _standing(self, arrived: Sequence[Arrived], reading: _Reading) -> dict[str, Standing]:
         """Return what the ledger knows of messages; what it does not have, it adopts."""
@@ -137,16 +142,20 @@ class Admission:
     ) -> list[Delivery]:
         if reading.has(entry):
             return []
-        known = self.open.get(message.id)
-        digest = known.digest if known else standing.digest if standing else digest_of(entry.data)
-        believed = _believed(message, entry, digest)
+        known, own = self.open.get(message.id), reading.own.get(message.id)
+        believed: AgentMessage | None = message
+        if own and not (known or standing):
+            digest = own.digest
+        else:
+            digest = known.digest if known else standing.digest if standing else digest_of(entry.data)
+            believed = _believed(message, entry, digest)
         if believed is None:
             reading.bury(entry, id_taken(message, entry.data))
         elif known:  # a second copy on the bus
             known.entries.append(entry)
         elif (standing is not None and not standing.open) or not self._share.has(message.user_id):
             reading.end(entry)  # what a stranger has put on the wrong stream, the ledger has for its holder
-        elif (due := _due_at(message, standing)) > datetime.now(UTC) and not message.expired:
+        elif (due := _due_at(message, standing)) and due > datetime.now(UTC) and not message.expired:
             reading.end(entry)
             self._outbox.closed([message.id])
             self._outbox.due_at(due)
@@ -209,10 +218,10 @@ def _believed(message: AgentMessage, entry: Entry, digest: bytes) -> AgentMessag
     return adopted if digest_of(encode(adopted)) == digest else None
 
 
-def _due_at(message: AgentMessage, standing: Standing | None) -> datetime:
-    """Return from when on a message is handled: its own time, or that of its next try."""
-    times = (message.not_before, standing.not_before if standing else None)
-    return max((t for t in times if t is not None), default=_ALWAYS)
+def _due_at(message: AgentMessage, standing: Standing | None) -> datetime | None:
+    """Return from when on a message is handled: its own time, or that of its next try; ``None`` for always."""
+    own, next_try = message.not_before, standing.not_before if standing else None
+    return max(own, next_try) if own and next_try else own or next_try
 
 
 def _unreadable(error: ProtocolError, entry: Entry) -> Burial:

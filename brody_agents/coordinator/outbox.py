@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.messages import Stored, Waiting, digest_of
+from brody_agents.ledger.messages import Stored, Waiting
 
 M = TypeVar("M", Stored, Waiting)
 
@@ -28,12 +27,8 @@ SWEEP = 0.5
 """Seconds between looks at the whole backlog, for what is due now, lost, or was opened again by somebody else."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    at: float
-    digest: bytes
-    begun: bool
-    """Whether an agent may be done with it already, so that the ledger has to be asked."""
+_Sent = tuple[float, Stored]
+"""When a message was published, and what; ``begun`` says that the ledger has to be asked how far it is."""
 
 
 class Outbox:
@@ -53,10 +48,10 @@ class Outbox:
         self._later: datetime | None = None
         """When the next of the messages that are to wait is due."""
 
-    def wrote(self, message_id: str, data: bytes) -> bool:
-        """Say whether this is, to the byte, a message that was published here and that nobody has handled yet."""
+    def wrote(self, message_id: str, data: bytes) -> Stored | None:
+        """Return the message that this is, to the byte, if it was published here and nobody has handled it yet."""
         sent = self._published.get(message_id)
-        return sent is not None and not sent.begun and sent.digest == digest_of(data)
+        return sent[1] if sent and not sent[1].begun and sent[1].body == data else None
 
     def arrived(self, message_id: str, user_id: str) -> None:
         """Learn that a message is being handled."""
@@ -122,8 +117,8 @@ class Outbox:
 
     def forget(self) -> None:
         """Take everything that was published as lost: the bus has lost its data."""
-        for message_id, sent in self._published.items():
-            self._published[message_id] = _Sent(-LOST_AFTER, sent.digest, sent.begun)
+        for message_id, (_, message) in self._published.items():
+            self._published[message_id] = (-LOST_AFTER, message)
         self._swept = -SWEEP
 
     def _worth_a_look(self) -> bool:
@@ -174,7 +169,7 @@ class Outbox:
 
     async def _lost(self) -> list[Stored]:
         late = time.monotonic() - LOST_AFTER
-        return await self._read({message_id for message_id, sent in self._published.items() if sent.at < late})
+        return await self._read({message_id for message_id, (at, _) in self._published.items() if at < late})
 
     async def _read(self, ids: set[str]) -> list[Stored]:
         """Return what is to be published of messages that are taken on; those that are closed by now are let go."""
@@ -185,7 +180,7 @@ class Outbox:
     async def _send(self, chosen: Sequence[Stored]) -> None:
         now = time.monotonic()
         for message in chosen:
-            self._published[message.id] = _Sent(now, message.digest, message.begun)
+            self._published[message.id] = (now, message)
         if chosen:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
 

@@ -26,14 +26,20 @@ async def stranger(served: Place, request: pytest.FixtureRequest) -> AsyncIterat
     await client.aclose()
 
 
-async def put(client: Redis, place: Place, data: bytes, user: str = "me", field: str = "m") -> None:
-    """Write an entry to the stream of a user and wake the readers."""
+async def listened(client: Redis, place: Place) -> str:
+    """Wait until the coordinator has begun to read, and return the channel on which it is woken."""
     channel = f"{place.server.prefix}:wake"
 
     async def is_heard() -> bool:
         return any(count for _, count in await client.pubsub_numsub(channel))
 
     await until(is_heard, "somebody listens")
+    return channel
+
+
+async def put(client: Redis, place: Place, data: bytes, user: str = "me", field: str = "m") -> None:
+    """Write an entry to the stream of a user and wake the readers."""
+    channel = await listened(client, place)
     await client.xadd(place.server.stream(user), {field: data})
     await client.publish(channel, str(partition_of(user)))
 
@@ -122,6 +128,7 @@ async def test_nobody_can_stand_in_for_a_message_of_ours(
 
     async with served.brody(recorder) as brody:
         await brody.drain()
+        await listened(stranger, served)  # it sends before it reads, and would wait for itself
         monkeypatch.setattr(Outbox, "_send", slow_send)
         await brody.send(ours)
         await brody.drain()
