@@ -40,8 +40,8 @@ DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
 FOLLOW_UP = 10.0
 """Seconds that a command waits for what follows from an answer; what takes longer is done by whoever works next."""
 
-COLLECT_AFTER = (20_000, 20, 20)
-"""New objects between two looks for unused cycles: a page of mail makes far more than Python's 700."""
+COLLECT_AFTER = (300_000, 20, 20)
+"""New objects between two looks for unused cycles: those of a few turns, most of which are gone before it comes."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -59,9 +59,9 @@ async def run_playbook(
     home: Path, playbook: str, accounts: Mapping[str, Any], options: dict[str, Any], *, json: bool
 ) -> None:
     """Run a playbook and print its brief; the progress bar goes to standard error."""
+    gc.set_threshold(*COLLECT_AFTER)
     async with Brody(home=home, accounts=accounts) as brody:
         gc.freeze()  # what stands now stands to the end; the collector need not look through it again
-        gc.set_threshold(*COLLECT_AFTER)
         for failure in brody.left_out:
             _err.print(f"brody: {failure.name} was left out: {failure.reason}", markup=False)
         with _progress() as report:
