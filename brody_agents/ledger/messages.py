@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from brody_agents.communication.bus.base import partition_of
 from brody_agents.communication.message_protocol import AgentMessage, Priority
 from brody_agents.ledger.bulk import Bulk
-from brody_agents.ledger.direct import Statement, one_of
+from brody_agents.ledger.direct import Rows, Statement, one_of
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.pool_rows import MessageRow, message_row
 from brody_agents.ledger.statements import among, table
@@ -242,16 +242,14 @@ async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) ->
 
 async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return messages as they are on the bus."""
-    return await _stored(ledger, lambda tx: select(*_STORED).where(among(tx, _M.id, ids)))
+    return await _stored(ledger, await ledger.ask(_BODIES, ids=list(ids))) if ids else []
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return those of the messages that are open and to be published: due, or too late and to be recorded as such."""
     if not ids:
         return []
-    late = _M.deadline <= datetime.now(UTC)
-    chosen = _due(*_STORED, late=[late]).order_by(*_ORDER)
-    return await _stored(ledger, lambda tx: chosen.where(among(tx, _M.id, ids)))
+    return await _stored(ledger, await ledger.ask(_STILL_OPEN, ids=list(ids), now=datetime.now(UTC)))
 
 
 def due() -> Any:
@@ -289,12 +287,20 @@ async def _waiting(ledger: Ledger, query: Any) -> list[Waiting]:
         return [Waiting(*row) for row in await tx.execute(query)]
 
 
-async def _stored(ledger: Ledger, query: Callable[[AsyncConnection], Any]) -> list[Stored]:
-    async with ledger.glance() as tx:
-        rows = (await tx.execute(query(tx))).all()
+def _still_open(tx: AsyncConnection) -> Any:
+    now = bindparam("now", type_=_M.deadline.type)
+    return _due(*_STORED, late=[_M.deadline <= now], now=now).where(one_of(tx, _M.id, "ids")).order_by(*_ORDER)
+
+
+_BODIES = Statement(lambda tx: select(*_STORED).where(one_of(tx, _M.id, "ids")))
+_STILL_OPEN = Statement(_still_open)
+
+
+async def _stored(ledger: Ledger, rows: Rows) -> list[Stored]:
+    """Return what rows of ``_STORED`` are."""
     await ledger.ensure_users({row[1] for row in rows})
     opened = ledger.vault.open_bytes
-    return [Stored(i, user, run, part, opened(user, body), *rest) for i, user, run, part, body, *rest in rows]
+    return [Stored(i, u, run, p, opened(u, body), digest, bool(begun)) for i, u, run, p, body, digest, begun in rows]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:
