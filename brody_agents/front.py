@@ -40,8 +40,10 @@ DEMO_NOW = datetime.fromisoformat("2026-10-26T07:30:00+01:00")
 FOLLOW_UP = 10.0
 """Seconds that a command waits for what follows from an answer; what takes longer is done by whoever works next."""
 
-COLLECT_AFTER = (300_000, 20, 20)
-"""New objects between two looks for unused cycles: those of a few turns, most of which are gone before it comes."""
+COLLECT_AFTER = (20_000, 20, 20)
+"""New objects between two looks for unused cycles: a page of mail or a turn makes far more than Python's 700."""
+RUN_COLLECTS_AFTER = (300_000, 20, 20)
+"""The same while a mailbox is read: most objects of a few turns are gone by then, and the process ends with the run."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -59,7 +61,7 @@ async def run_playbook(
     home: Path, playbook: str, accounts: Mapping[str, Any], options: dict[str, Any], *, json: bool
 ) -> None:
     """Run a playbook and print its brief; the progress bar goes to standard error."""
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*RUN_COLLECTS_AFTER)
     async with Brody(home=home, accounts=accounts) as brody:
         gc.freeze()  # what stands now stands to the end; the collector need not look through it again
         for failure in brody.left_out:
@@ -76,6 +78,7 @@ async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None
     settings = settings.model_copy(update={"partitions": partitions or settings.partitions})
     async with Brody(home=home, accounts=accounts, settings=settings) as brody:
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         name = await brody.worker_name()
         stop = asyncio.Event()
         _stop_at_signals(stop)

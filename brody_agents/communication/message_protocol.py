@@ -287,7 +287,8 @@ class AgentMessage(_Envelope):
     @property
     def message_type(self) -> str:
         """Return the wire name of the payload."""
-        return self.payload.type_name if isinstance(self.payload, UnknownPayload) else self.payload.message_type
+        payload = self.payload
+        return payload.message_type or (payload.type_name if isinstance(payload, UnknownPayload) else "")
 
     @property
     def user_id(self) -> str:
@@ -342,7 +343,9 @@ def encode(message: AgentMessage) -> bytes:
 
 def payload_data(payload: Payload) -> dict[str, Any]:
     """Return the payload as it stands on the wire, a JSON object."""
-    return payload.data if isinstance(payload, UnknownPayload) else payload.model_dump(mode="json", exclude_unset=True)
+    if not payload.message_type and isinstance(payload, UnknownPayload):  # in this order: asking pydantic takes long
+        return payload.data
+    return payload.model_dump(mode="json", exclude_unset=True)
 
 
 def _finite(value: object) -> bool:

@@ -27,6 +27,7 @@ NOBODY = "nobody"
 """The user under whom bytes are kept that do not say whose they are."""
 
 Arrived = tuple[AgentMessage, Entry]
+Decoded = tuple[AgentMessage | ProtocolError, Entry]
 
 
 @dataclass(slots=True)
@@ -77,10 +78,20 @@ class Admission:
         self._aside: defaultdict[str, list[Entry]] = defaultdict(list)
         """Entries of open messages that others have published: they are done with when the message is."""
 
-    async def admit(self, entries: Sequence[Entry]) -> list[Delivery]:
+    def decoded(self, entries: Sequence[Entry]) -> list[Decoded]:
+        """Return entries with the messages that they are, or with what is wrong with them."""
+        return [(self._decode(entry), entry) for entry in entries]
+
+    def _decode(self, entry: Entry) -> AgentMessage | ProtocolError:
+        try:
+            return decode(entry.data, self._registry.payloads)
+        except ProtocolError as error:
+            return error
+
+    async def admit(self, decoded: Sequence[Decoded]) -> list[Delivery]:
         """Return the deliveries that entries make; one to no agent only has to be closed."""
         reading = _Reading()
-        arrived = self._decoded(entries, reading)
+        arrived = self._arrived(decoded, reading)
         standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e, reading)], reading)
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
         await self._bury(reading.burials)
@@ -94,16 +105,16 @@ class Admission:
         for message_id in [i for i, entries in self._aside.items() if entries[0].partition in partitions]:
             del self._aside[message_id]
 
-    def _decoded(self, entries: Sequence[Entry], reading: _Reading) -> list[Arrived]:
-        decoded = []
-        for entry in entries:
+    def _arrived(self, decoded: Sequence[Decoded], reading: _Reading) -> list[Arrived]:
+        arrived = []
+        for message, entry in decoded:
             if entry.partition not in self._share.partitions:
                 continue  # its new holder has it, or will read it again
-            try:
-                decoded.append((decode(entry.data, self._registry.payloads), entry))
-            except ProtocolError as error:
-                reading.bury(entry, _unreadable(error, entry))
-        return decoded
+            if isinstance(message, ProtocolError):
+                reading.bury(entry, _unreadable(message, entry))
+            else:
+                arrived.append((message, entry))
+        return arrived
 
     def _must_ask(self, message: AgentMessage, entry: Entry, reading: _Reading) -> bool:
         if message.id in self.open:

@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import ActionState, AgentAction, action_id
-from brody_agents.communication.bus.base import Entry, SharedBus, partition_of
+from brody_agents.communication.bus.base import SharedBus, partition_of
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
-from brody_agents.coordinator.admission import Admission, burial
+from brody_agents.coordinator.admission import Admission, Decoded, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext
 from brody_agents.coordinator.outbox import Outbox
@@ -35,6 +35,7 @@ from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.scopes import scopes
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
 from brody_agents.policy.autonomy import judged_by
@@ -95,7 +96,7 @@ class Coordinator:
         self._admission = Admission(ledger, bus, registry, self.outbox, self.share)
         self._ready: list[Finished] = []
         self._something = asyncio.Event()
-        self._reading: asyncio.Task[list[Entry]] | None = None
+        self._reading: asyncio.Task[list[Decoded]] | None = None
         self._stopping = self._running = False
         self._change: tuple[Fences, asyncio.Future[None]] | None = None
 
@@ -116,8 +117,7 @@ class Coordinator:
 
     async def turn(self) -> None:
         """Take one turn."""
-        entries = await self._arrivals()
-        deliveries = await self._admission.admit(entries)
+        deliveries = await self._admission.admit(await self._arrivals())
         await self._runs.know({d.message.run_id for d in deliveries if d.message.run_id})
         self._dispatch(deliveries)
         finished = self._take_ready()
@@ -183,10 +183,13 @@ class Coordinator:
 
     # -- in -----------------------------------------------------------------------------------------
 
-    async def _arrivals(self) -> list[Entry]:
-        """Return new entries as soon as there are some, or none as soon as an outcome is ready."""
+    async def _arrivals(self) -> list[Decoded]:
+        """Return new entries as soon as there are some, or none as soon as an outcome is ready.
+
+        The next ones are read and decoded meanwhile, while the turn waits for the disk.
+        """
         if self._reading is None:
-            self._reading = asyncio.create_task(self._bus.read(timeout=POLL), name="bus read")
+            self._reading = self._read_on()
         if not self._ready:
             ready = asyncio.create_task(self._something.wait(), name="outcome ready")
             try:
@@ -199,8 +202,14 @@ class Coordinator:
         self._something.clear()
         if not self._reading.done():
             return []
-        reading, self._reading = self._reading, None
+        reading, self._reading = self._reading, None if self._stopping else self._read_on()
         return reading.result()
+
+    def _read_on(self) -> asyncio.Task[list[Decoded]]:
+        async def read() -> list[Decoded]:
+            return self._admission.decoded(await self._bus.read(timeout=POLL))
+
+        return asyncio.create_task(read(), name="bus read")
 
     def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -235,7 +244,7 @@ class Coordinator:
     async def _commit(self, finished: Sequence[Finished]) -> Turn:
         """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
         turn = Turn()
-        async with self._ledger.write() as tx:
+        async with self._ledger.write(within=_scopes(finished)) as tx:
             finished = await self._held(tx, finished)
             await self._settle_context(tx, finished, turn)
             await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
@@ -390,6 +399,15 @@ def _agent(finished: Finished) -> str:
 
 def _runs(settled: Sequence[Finished]) -> set[str]:
     return {d.message.run_id for f in settled for d in f.deliveries if d.message.run_id}
+
+
+def _scopes(finished: Sequence[Finished]) -> frozenset[str] | None:
+    """Return the scopes that outcomes of messages alone keep within; ``None`` for those of which more comes."""
+    outcomes = [f.outcome for f in finished]
+    if any(o.proposals or o.withdrawals or o.updates or o.writes for o in outcomes):
+        return None
+    users = {_user(f) for f in finished} | {m.user_id for o in outcomes for m in o.messages}
+    return scopes(users, _runs(finished))
 
 
 def _mail_without_account(proposal: Proposal) -> str | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from brody_agents.communication.bus.base import BATCH
 from brody_agents.communication.message_protocol import AgentMessage, encode
@@ -17,6 +18,8 @@ from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, digest_of, length
+from brody_agents.ledger.postgres import WriteConflict
+from brody_agents.ledger.scopes import scopes
 
 LOOK = 0.5
 """Seconds between counts of the backlog."""
@@ -108,9 +111,12 @@ class Intake:
             return error
         return None
 
+    @retry(
+        retry=retry_if_exception_type(WriteConflict), stop=stop_after_attempt(5), wait=wait_random(0, 0.2), reraise=True
+    )
     async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
         encoded = {message.id: data for message, data in reversed(group)}  # the first one counts
-        async with self._ledger.write() as tx:
+        async with self._ledger.write(within=scopes(m.user_id for m, _ in group)) as tx:
             stored = await messages.write(tx, self._ledger.vault, [message for message, _ in group], encoded)
             if len(stored) < len(group):
                 await self._bury_others(tx, group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -45,6 +46,8 @@ class Outbox:
         """Users with messages that wait in the ledger; ``None`` when anybody may have some."""
         self._missed = False
         self._swept = -SWEEP
+        self._sending = asyncio.Lock()
+        """Held from choosing to having sent: what is chosen first is on the bus first, whoever sends it."""
         self._later: datetime | None = None
         """When the next of the messages that are to wait is due."""
 
@@ -76,15 +79,20 @@ class Outbox:
         if others := {m.partition for m in stored if not self._share.has(m.user_id)}:
             await self._share.announce(others)
             stored = [m for m in stored if m.partition not in others]
-        if self._behind is None:
-            self._missed = True
-            return  # older ones may wait: the ledger's order decides
-        chosen = self._chosen(stored)
-        self._missed |= len(chosen) < len(stored)
-        await self._send(chosen)
+        async with self._sending:
+            if self._behind is None:
+                self._missed = True
+                return  # older ones may wait: the ledger's order decides
+            chosen = self._chosen(stored)
+            self._missed |= len(chosen) < len(stored)
+            await self._send(chosen)
 
     async def fill(self, *, sweep: bool = False) -> None:
         """Publish from the backlog where there is room; ``sweep`` looks through all of it, and for what is lost."""
+        async with self._sending:
+            await self._fill(sweep)
+
+    async def _fill(self, sweep: bool) -> None:
         if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())

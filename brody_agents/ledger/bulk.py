@@ -59,7 +59,7 @@ class Bulk:
         return statement, list(zip(*columns, strict=True))
 
     def _different(self, tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
-        """Leave the last of those with the same key, where they are to be replaced: PostgreSQL refuses to do it twice."""
+        """Keep the last of those with the same key, where they are to replace others: PostgreSQL does so once only."""
         if self._keep is None or tx.dialect.name != "postgresql":
             return rows
         keys = [self._columns.index(column.name) for column in table(self._model).primary_key]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -88,8 +88,9 @@ class Ledger:
             engine = _memory()
             ledger = cls(engine, engine, vault, single=True)
         try:
-            async with ledger._begun() as tx:
-                await tx.run_sync(migrate if home or url else _create)
+            with _translated():
+                async with ledger._begun() as tx:
+                    await tx.run_sync(migrate if home or url else _create)
         except BaseException:
             await ledger.close()
             raise
@@ -123,22 +124,26 @@ class Ledger:
                 yield await _snapshot(plain)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection in a write transaction: committed and on disk at the end, or undone by an error."""
+    async def write(self, within: Collection[str] | None = None) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a write transaction: committed and on disk at the end, or undone by an error.
+
+        It is the only one. With the scopes ``within`` which it keeps (see ``scopes``), other processes may write beside
+        it to a PostgreSQL within others.
+        """
         with _translated():
-            async with self._writing, self._transaction() as tx:
+            async with self._writing, self._transaction(within) as tx:
                 yield tx
 
-    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._writer.writing() if self._writer else self._begun()
+    def _transaction(self, within: Collection[str] | None) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._writer.writing() if self._writer else self._begun(within)
 
     @asynccontextmanager
-    async def _begun(self) -> AsyncIterator[AsyncConnection]:
+    async def _begun(self, within: Collection[str] | None = None) -> AsyncIterator[AsyncConnection]:
         async with self._engine.connect() as plain:
             connection = await plain.execution_options(brody_write=True)
             async with connection.begin():
                 if connection.dialect.name == "postgresql":
-                    await postgres.only_writer(connection)
+                    await postgres.only_writer(connection, within)
                 yield connection
 
     @asynccontextmanager

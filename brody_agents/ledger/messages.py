@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, false, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,8 +25,7 @@ _M, _H, _D = table(Message).c, table(Handled).c, table(DeadLetter).c
 _PRIORITIES = range(len(Priority))
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message as it lies in the ledger and travels on the bus."""
 
     id: str
@@ -40,8 +39,7 @@ class Stored:
     """Whether some agent may be done with it, or has tried it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A message of the backlog, as much of it as its order needs."""
 
     id: str

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.ledger.budgets import ALWAYS
+from brody_agents.ledger.direct import Statement, one_of
 from brody_agents.ledger.statements import insert_new, table, upsert
 from brody_agents.ledger.tables import LiveWorker, PartitionLease
 
@@ -89,10 +91,16 @@ async def leave(tx: AsyncConnection, worker: str) -> None:
 
 async def held(tx: AsyncConnection, fences: Mapping[int, int]) -> set[int]:
     """Return those of the partitions that nobody has taken over; none can be before this transaction ends."""
-    query = select(_P.partition, _P.fence).where(_P.partition.in_(sorted(fences)))
+    return {p for p, fence in await _HELD(tx, partitions=list(fences)) if fences[p] == fence}
+
+
+def _held(tx: AsyncConnection) -> Any:
+    query = select(_P.partition, _P.fence).where(one_of(tx, _P.partition, "partitions"))
     # A shared lock on the key: a beat goes on beside it, a takeover waits.
-    rows = await tx.execute(query.order_by(_P.partition).with_for_update(read=True, key_share=True))
-    return {p for p, fence in rows if fences[p] == fence}
+    return query.order_by(_P.partition).with_for_update(read=True, key_share=True)
+
+
+_HELD = Statement(_held)
 
 
 async def _free(tx: AsyncConnection, partitions: Collection[int]) -> None:

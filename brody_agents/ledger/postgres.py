@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import URL, event, func, make_url, select, text
@@ -34,6 +35,13 @@ class LedgerUnavailable(Retryable):
 
     code = "ledger_unavailable"
     remedy = "Try again when the server answers; nothing was written."
+
+
+class WriteConflict(LedgerUnavailable):
+    """Two processes wrote the same in another order, and the server gave up one of them."""
+
+    code = "write_conflict"
+    remedy = "Try again; nothing was written."
 
 
 def engine(url: str, options: dict[str, Any]) -> AsyncEngine:
@@ -86,14 +94,21 @@ def _place(url: str) -> URL:
 _LIKE = "Set it like postgresql://user:password@host/database, or unset it."
 
 
-_ONLY_WRITER = text(
-    f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true), pg_advisory_xact_lock(:writer)"
+_LIMITED = f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_MS}', true)"
+_ONLY_WRITER = text(f"{_LIMITED}, pg_advisory_xact_lock(:writer)")
+_WITHIN = text(
+    f"{_LIMITED}, pg_advisory_xact_lock_shared(:writer), pg_advisory_xact_lock(hashtextextended(scope, 0))"
+    " FROM unnest(CAST(:scopes AS text[])) AS scope"
 )
+"""The locks are taken in the order of the array."""
 
 
-async def only_writer(tx: AsyncConnection) -> None:
-    """Wait until no other transaction writes; the lock ends with the transaction."""
-    await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
+async def only_writer(tx: AsyncConnection, within: Collection[str] | None = None) -> None:
+    """Wait until no other transaction writes, or none within the same scopes; the locks end with the transaction."""
+    if within:
+        await tx.execute(_WITHIN, {"writer": _WRITER, "scopes": sorted(set(within))})
+    else:
+        await tx.execute(_ONLY_WRITER, {"writer": _WRITER})
 
 
 async def only_one(connection: AsyncConnection, what: str, timeout: float) -> bool:
@@ -120,6 +135,8 @@ def explained(error: DBAPIError) -> BrodyError | None:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if error.connection_invalidated or (state or "").startswith(("08", "57P")):
         return LedgerUnavailable(f"The database went away: {error.orig}.")
+    if state in ("40P01", "40001"):
+        return WriteConflict("Another process wrote the same at the same time.")
     if state == "55P03":
         return LedgerUnavailable("Another process writes for longer than it should.")
     if state is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import platform
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from brody_agents.front import COLLECT_AFTER
 from tests.benchmarks import brokers, limits, retention, roads, scheduling, served
 from tests.benchmarks.roads import Figure
 
@@ -77,6 +79,8 @@ async def main() -> None:
     parser.add_argument("--only", help="one road, by name")
     parser.add_argument("--keep", type=Path, default=KEPT, help="the file that the figures are added to")
     wanted = parser.parse_args()
+    gc.freeze()  # as `brody worker` does, and for the raw limits too
+    gc.set_threshold(*COLLECT_AFTER)
     with tempfile.TemporaryDirectory() as name:
         probe = limits.fdatasync(Path(name))
         figures = await measure(Path(name), wanted.only, short=wanted.short)

@@ -48,9 +48,9 @@ def wishes(process: int) -> list[ActionRecord]:
     ]
 
 
-async def propose_all(home: Path, process: int) -> None:
+async def propose_all(home: Path, url: str, process: int) -> None:
     """Settle them one by one, each in a transaction of its own."""
-    ledger = await Ledger.open(home)
+    ledger = await Ledger.open(home, url)
     try:
         await ledger.ensure_users({"me"})
         resolver = ConflictResolver(ledger.vault)
@@ -61,21 +61,28 @@ async def propose_all(home: Path, process: int) -> None:
         await ledger.close()
 
 
-def work(home: Path, process: int, ready: object) -> None:
+def work(home: Path, url: str, process: int, ready: object) -> None:
     """Be one of the processes; begin when all are there."""
     ready.wait(60)  # type: ignore[attr-defined]
-    asyncio.run(propose_all(home, process))
+    asyncio.run(propose_all(home, url, process))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+def url(request: pytest.FixtureRequest) -> str:
+    """Return where the ledger is: in the home's file, or in a PostgreSQL."""
+    found: str = request.getfixturevalue("database_url") if request.param == "postgres" else ""
+    return found
 
 
 @pytest.mark.slow
-async def test_eight_processes_propose_against_the_same_slots(home: Path) -> None:
+async def test_eight_processes_propose_against_the_same_slots(home: Path, url: str) -> None:
     """Movable or not: exactly one holds each slot without a question, and everybody else has a verdict."""
     folder = prepare_home(home)
-    ledger = await Ledger.open(folder)
+    ledger = await Ledger.open(folder, url)
     await ledger.ensure_users({"me"})
     context = multiprocessing.get_context("spawn")
     ready = context.Barrier(PROCESSES)
-    workers = [context.Process(target=work, args=(folder, n, ready)) for n in range(PROCESSES)]
+    workers = [context.Process(target=work, args=(folder, url, n, ready)) for n in range(PROCESSES)]
     for worker in workers:
         worker.start()
     for worker in workers:

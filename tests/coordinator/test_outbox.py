@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from brody_agents import BrodyAgent, Context, handles
-from brody_agents.communication.message_protocol import encode
+from brody_agents.communication.bus.memory import MemoryBus
+from brody_agents.communication.message_protocol import PayloadRegistry, decode, encode
 from brody_agents.coordinator import outbox
+from brody_agents.ledger import messages
+from brody_agents.ledger.ledger import Ledger
 from tests.coordinator.kit import Note, Place, Recorder, note, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -75,9 +79,6 @@ async def test_urgent_messages_overtake_what_waits_in_the_ledger(quick: Place) -
     recorder = Recorder()
     async with quick.brody() as brody:  # nobody is there yet
         pass
-    from brody_agents.ledger import messages
-    from brody_agents.ledger.ledger import Ledger
-
     assert quick.home is not None
     ledger = await Ledger.open(quick.home)
     await ledger.ensure_users({"me"})
@@ -89,6 +90,42 @@ async def test_urgent_messages_overtake_what_waits_in_the_ledger(quick: Place) -
     async with quick.brody(recorder) as brody:
         await brody.drain()
     assert recorder.seen == ["urgent 3", "high 2", "normal 1", "normal 4", "low 0"]
+
+
+class Slow(MemoryBus):
+    """Begin to carry only when ``open`` is set; what is published after that, at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.waiting = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, entries: Sequence[tuple[int, bytes]]) -> None:
+        """Be overtaken by whoever publishes while the first one waits."""
+        if not self.waiting.is_set():
+            self.waiting.set()
+            await self.open.wait()
+        await super().publish(entries)
+
+
+async def test_what_is_published_later_does_not_overtake() -> None:
+    """One is filling the bus from the backlog when another has written something and publishes it."""
+    ledger, bus = await Ledger.open(None), Slow()
+    await ledger.ensure_users({"me"})
+    sent = outbox.Outbox(ledger, bus)
+    first, later = ([note(text=f"{name} {n}") for n in range(10)] for name in ("first", "later"))
+    async with ledger.write() as tx:
+        await messages.write(tx, ledger.vault, first)
+    filling = asyncio.create_task(sent.fill(sweep=True))
+    await bus.waiting.wait()
+    async with ledger.write() as tx:
+        written = await messages.write(tx, ledger.vault, later)
+    publishing = asyncio.create_task(sent.publish(written))
+    await asyncio.sleep(0)
+    bus.open.set()
+    await asyncio.gather(filling, publishing)
+    on_the_bus = [decode(entry.data, PayloadRegistry([Note])).id for entry in await bus.read()]
+    assert on_the_bus == [m.id for m in (*first, *later)]
+    await ledger.close()
 
 
 async def test_what_the_server_loses_comes_again(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:

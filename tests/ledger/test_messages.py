@@ -12,8 +12,8 @@ from brody_agents.communication.payloads import Notification
 from brody_agents.ledger import messages, runs
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.runs import RunRecord
 
 NOW = datetime.now(UTC)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from brody_agents import AgentAction, Brody
+from brody_agents.coordinator.intake import BackPressure, Intake
 from brody_agents.errors import ConfigurationError, LedgerError
+from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
-from brody_agents.ledger.postgres import LedgerUnavailable
+from brody_agents.ledger.postgres import LedgerUnavailable, WriteConflict
+from brody_agents.ledger.scopes import scopes
 from brody_agents.settings import Settings
+from tests.ledger.test_messages import message
 
 ADA = "INSERT INTO users (id, name, created_at, updated_at) VALUES ('ada', '', now(), now())"
 TASK = AgentAction(kind="task.create", arguments={"title": "Water the plants"}, why="They are dry.")
@@ -42,8 +47,66 @@ async def test_two_workers_write_one_after_the_other(database_url: str) -> None:
     await two.close()
 
 
-async def _users(ledger: Ledger) -> int:
-    async with ledger.write() as tx:
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("first", "second", "waits"),
+    [
+        (scopes(["ada"]), scopes(["bob"]), False),
+        (scopes(["ada"], ["run"]), scopes(["ada"]), True),
+        (scopes(["ada"], ["run"]), scopes(["bob"], ["run"]), True),
+        (scopes(["ada"]), None, True),
+        (None, scopes(["ada"]), True),
+    ],
+    ids=["other users", "the same user", "the same run", "only writer second", "only writer first"],
+)
+async def test_only_writers_within_the_same_scope_wait(
+    database_url: str, first: frozenset[str] | None, second: frozenset[str] | None, waits: bool
+) -> None:
+    """What crosses partitions waits for everybody, and everybody for it."""
+    one, two = await Ledger.open(None, database_url), await Ledger.open(None, database_url)
+    async with one.write(within=first) as tx:
+        await tx.execute(text(ADA))
+        other = asyncio.create_task(_users(two, second))
+        while not other.done():
+            if (await tx.execute(text(WAITING))).scalar():
+                break
+        assert other.done() is not waits
+    assert await other == (1 if waits else 0)
+    await one.close()
+    await two.close()
+
+
+@pytest.mark.integration
+async def test_whoever_sends_the_same_in_another_order_does_not_wait_in_a_circle(made: Path, database_url: str) -> None:
+    """Two processes take in messages of the same ids for other users: one is tried again, and finds who was first."""
+    one, two = await Ledger.open(made, database_url), await Ledger.open(made, database_url)
+    await one.ensure_users({"ada", "bob"})
+    await two.ensure_users({"ada", "bob"})
+    intake = Intake(two, _nowhere, BackPressure(two, 10, lambda: 0))
+    with suppress(WriteConflict):  # on a machine where the first one comes late
+        async with one.write(within=scopes(["ada"])) as tx:
+            await messages.write(tx, one.vault, [message(user="ada", id="a")])
+            sent = [asyncio.create_task(intake.put(message(user="bob", id=id))) for id in ("b", "a")]
+            while not (await tx.execute(text(WAITING))).scalar():
+                assert not sent[0].done()
+            await messages.write(tx, one.vault, [message(user="ada", id="b")])
+    await asyncio.gather(*sent)
+    async with two.read() as tx:
+        standing = await messages.standing(tx, {"a", "b"})
+    assert standing.keys() == {"a", "b"}
+    await one.close()
+    await two.close()
+
+
+async def _nowhere(stored: object) -> None:
+    return None
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+async def _users(ledger: Ledger, within: frozenset[str] | None = None) -> int:
+    async with ledger.write(within=within) as tx:
         return int((await tx.execute(text("SELECT count(*) FROM users"))).scalar() or 0)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 PARTITIONS = 64
 BATCH = 256
@@ -21,8 +20,7 @@ def partition_of(user_id: str) -> int:
     return zlib.crc32(user_id.encode("utf-8", "surrogatepass")) % PARTITIONS
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry as it was read; ``id`` is the bus's own, for acknowledging."""
 
     partition: int

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import RedisError, ResponseError
 
 from brody_agents.communication.bus.base import BATCH, PARTITIONS, Entry, Heard, partition_of
@@ -70,7 +71,7 @@ class RedisStreamsBus:
     """Be the bus of one worker; ``prefix`` keeps several homes apart on one server."""
 
     def __init__(self, client: Client, *, prefix: str = "brody", consumer: str = "worker", where: str = "") -> None:
-        self._client = self.client = client
+        self._client = self.client = _packing_in_c(client)
         self._prefix = self.prefix = prefix
         self._consumer = consumer
         self._where = where
@@ -300,6 +301,19 @@ class RedisStreamsBus:
 
     def _value(self, user_id: str, key: str) -> str:
         return f"{self._prefix}:{{{partition_of(user_id)}}}:context:{user_id}:{key}"
+
+
+def _packing_in_c(client: Client) -> Client:
+    """Have a client's commands packed by hiredis, as the library does for its other clients only.
+
+    A batch has a thousand arguments and more, which take it a microsecond each in Python. A cluster's nodes have
+    connections of their own and go on as they are.
+    """
+    pool = getattr(client, "connection_pool", None)
+    if pool is not None:
+        packing = {"pack_command": HiredisRespSerializer().pack}
+        pool.connection_class = type("PackingConnection", (pool.connection_class,), packing)
+    return client
 
 
 def _stream_rows(answer: Any) -> list[Any]:

@@ -15,6 +15,4 @@ def upgrade() -> None:
     """Make the index again."""
     of_a_run = sa.text("run_id IS NOT NULL")
     op.drop_index("ix_messages_run", "messages")
-    op.create_index(
-        "ix_messages_run", "messages", ["run_id", "open"], sqlite_where=of_a_run, postgresql_where=of_a_run
-    )
+    op.create_index("ix_messages_run", "messages", ["run_id", "open"], sqlite_where=of_a_run, postgresql_where=of_a_run)
