@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from typing import NamedTuple
 
 from brody_agents.agent import BrodyAgent, Handler
 from brody_agents.communication.message_protocol import (
@@ -29,8 +30,7 @@ class PluginFailure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The agents that a message goes to; where there are none, ``code`` and ``reason`` say why."""
 
     agents: tuple[str, ...] = ()

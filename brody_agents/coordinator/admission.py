@@ -190,7 +190,7 @@ class Admission:
             agents = []
         elif route.code and message.recipient not in done:
             reading.burials.append(burial(message, route.code, route.reason, agent=message.recipient, body=body))
-        opened.waiting |= set(agents)
+        opened.waiting.update(agents)
         tries, alone = (standing.attempts, standing.deaths > 0) if standing else (0, False)
         return [Delivery(message, name, alone=alone, tries=tries) for name in agents or [""]]
 

@@ -41,6 +41,8 @@ def in_turn(ordered: Sequence[W], longest: Sequence[W], share: int = SHARE) -> l
 
     ``ordered`` goes by priority and deadline; ``longest`` are those that have aged, the oldest first.
     """
+    if not longest:  # as nearly always
+        return list({m.id: m for m in ordered}.values())
     turns: list[W] = []
     taken: set[str] = set()
     by_order, by_age = iter(ordered), iter(longest)

@@ -77,8 +77,12 @@ class NearConnection(aiosqlite.Connection):
 
 
 BEGIN_WRITE = "BEGIN IMMEDIATE"
+_CACHE = 16_000
+"""KiB of pages. Ids are random, so each message is anywhere in two indexes, and SQLite's 2,000 hold a few thousand."""
 
 
 async def connect(file: Path | None = None) -> aiosqlite.Connection:
     """Return an open connection to a database file, or to a new database in memory."""
-    return await NearConnection(file)
+    connection = await NearConnection(file)
+    await connection.execute(f"PRAGMA cache_size=-{_CACHE}")
+    return connection

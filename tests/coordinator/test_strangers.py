@@ -185,7 +185,7 @@ async def test_a_note_on_the_wake_up_channel_that_means_nothing_is_no_harm(serve
         await put(stranger, served, encode(note(text="first")))
         await stranger.publish(f"{served.server.prefix}:wake", "nonsense,-1,99999")
         await put(stranger, served, encode(note(text="heard")))
-        await until(lambda: len(recorder.seen) == 1, "1 messages")
+        await until(lambda: len(recorder.seen) == 2, "2 messages")
         await brody.drain()
 
 
