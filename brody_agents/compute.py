@@ -42,16 +42,17 @@ class Pool:
                 self._executor, self._workers = None, 0
         return await asyncio.to_thread(function, *arguments)
 
-    async def map(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T], expected: int) -> list[R]:
+    async def map(self, function: Callable[..., list[R]], items: Sequence[T], expected: int, *more: Any) -> list[R]:
         """Run a function over chunks of a list side by side and return the results in order.
 
-        ``expected`` is how many items there may be in all calls together; it decides whether processes are started.
+        It gets a chunk and ``more``. ``expected`` is how many items there may be in all calls together; it decides
+        whether processes are started.
         """
         if self._executor is None and self._workers > 0 and expected >= WORTH_IT:
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-        results = await asyncio.gather(*(self.call(function, chunk) for chunk in chunks))
+        results = await asyncio.gather(*(self.call(function, chunk, *more) for chunk in chunks))
         return [result for part in results for result in part]
 
     async def close(self) -> None:

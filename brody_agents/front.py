@@ -42,6 +42,8 @@ FOLLOW_UP = 10.0
 
 COLLECT_AFTER = (20_000, 20, 20)
 """New objects between two looks for unused cycles: a page of mail or a turn makes far more than Python's 700."""
+RUN_COLLECTS_AFTER = (300_000, 20, 20)
+"""The same while a mailbox is read: most objects of a few turns are gone by then, and the process ends with the run."""
 
 _out = Console()
 _err = Console(stderr=True)
@@ -59,9 +61,9 @@ async def run_playbook(
     home: Path, playbook: str, accounts: Mapping[str, Any], options: dict[str, Any], *, json: bool
 ) -> None:
     """Run a playbook and print its brief; the progress bar goes to standard error."""
+    gc.set_threshold(*RUN_COLLECTS_AFTER)
     async with Brody(home=home, accounts=accounts) as brody:
         gc.freeze()  # what stands now stands to the end; the collector need not look through it again
-        gc.set_threshold(*COLLECT_AFTER)
         for failure in brody.left_out:
             _err.print(f"brody: {failure.name} was left out: {failure.reason}", markup=False)
         with _progress() as report:

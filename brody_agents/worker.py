@@ -56,6 +56,8 @@ from brody_agents.settings import Settings
 
 log = logger(__name__)
 _LOOK = 0.1
+_RARELY = 200
+"""Looks at the progress of a run are this many times as far apart as one takes: half a percent of the time."""
 _CACHES = 64
 
 
@@ -318,12 +320,15 @@ class Worker:
             await asyncio.gather(reporter, return_exceptions=True)
 
     async def _report(self, run_id: str, progress: Callable[[str, int, int | None], None], over: asyncio.Event) -> None:
+        now = asyncio.get_running_loop().time
         while not over.is_set():
+            since = now()
             async with self._ledger.read() as tx:
                 closed, total = await messages.progress(tx, run_id)
+            pause = max(_LOOK, min(1.0, _RARELY * (now() - since)))
             progress("agents at work", closed, total)
             with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), _LOOK)
+                await asyncio.wait_for(over.wait(), pause)
 
     # -- the parts --------------------------------------------------------------------------------------
 

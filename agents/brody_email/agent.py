@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from brody_agents import BrodyAgent, Context, handles
@@ -13,6 +14,9 @@ from brody_email.meetings import LOOKED_BACK, candidates, find_documents
 from brody_email.reading import Reading, read_mails
 from brody_email.scan import Scan, scan, triage_all
 from brody_email.triage import Verdict
+
+PART = 128
+"""Mails that one process reads at a time: a batch is read side by side."""
 
 
 class EmailAgent(BrodyAgent):
@@ -26,8 +30,9 @@ class EmailAgent(BrodyAgent):
         """Read new mail, each by itself."""
         about = await _circumstances(ctx)
         mails = await ctx.mail.get([message.email_id for message in received])
-        readings: list[Reading] = await ctx.compute(read_mails, mails, about)
-        by_id = {reading.classified.email_id: reading for reading in readings}
+        parts = [ctx.compute(read_mails, mails[i : i + PART], about) for i in range(0, len(mails), PART)]
+        readings: list[list[Reading]] = await asyncio.gather(*parts)
+        by_id = {reading.classified.email_id: reading for part in readings for reading in part}
         for message in received:
             if reading := by_id.get(message.email_id):
                 _tell(ctx, reading, message)

@@ -141,11 +141,11 @@ class Outbox:
         chosen: list[Waiting] = []
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
-            rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full, among=self._share.among)
-            turns = in_turn(rows, await self._longest(rows, full))
+            rows, more = await self._waiting(full)
+            turns = in_turn(rows, await self._longest(rows, full, more=more))
             self._behind = full
             chosen += self._chosen([row for row in turns if row.id not in self._users])
-            if self._behind is None or len(rows) <= STREAM_LIMIT:
+            if self._behind is None or not more:
                 break
         else:
             self._behind = None
@@ -153,10 +153,24 @@ class Outbox:
             self._behind = None
         return await self._read({waiting.id for waiting in chosen})
 
-    async def _longest(self, rows: Sequence[Waiting], full: Collection[str]) -> list[Waiting]:
+    async def _waiting(self, full: Collection[str]) -> tuple[list[Waiting], bool]:
+        """Return what is next of the backlog, and whether there is more.
+
+        Where nobody else is at work one user's share is looked at first: mostly the others have nothing there.
+        """
+        rows: list[Waiting] = []
+        for limit in (STREAM_LIMIT,) if len(self._count) > 1 else (USER_LIMIT, STREAM_LIMIT):
+            rows = await messages.backlog(self._ledger, limit + 1, without=full, among=self._share.among)
+            if len(rows) <= limit:
+                return rows, False
+            if len({row.user_id for row in rows}) == 1:
+                break
+        return rows, True
+
+    async def _longest(self, rows: Sequence[Waiting], full: Collection[str], *, more: bool) -> list[Waiting]:
         """Return who has waited longest; the ledger is asked only if it has more than these rows."""
         since = datetime.now(UTC) - AGEING
-        if len(rows) > STREAM_LIMIT:
+        if more:
             limit, among = STREAM_LIMIT // SHARE, self._share.among
             return await messages.longest_waiting(self._ledger, limit, since, without=full, among=among)
         return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)

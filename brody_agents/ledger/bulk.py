@@ -24,11 +24,18 @@ _Prepared = tuple[str, list[int], list[tuple[int, Convert]]]
 class Bulk:
     """Insert rows of a table, given as tuples of the named columns; those that are there already are left alone.
 
-    With ``keep`` they are replaced instead, but for the columns in it.
+    With ``keep`` they are replaced instead, but for the columns in it. ``written`` are the JSON columns whose values
+    are JSON texts already.
     """
 
-    def __init__(self, model: type[SQLModel], *columns: str, keep: frozenset[str] | None = None) -> None:
-        self._model, self._columns, self._keep = model, columns, keep
+    def __init__(
+        self,
+        model: type[SQLModel],
+        *columns: str,
+        keep: frozenset[str] | None = None,
+        written: frozenset[str] = frozenset(),
+    ) -> None:
+        self._model, self._columns, self._keep, self._written = model, columns, keep, written
         self._prepared: dict[str, _Prepared] = {}
 
     async def insert(self, tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -76,8 +83,10 @@ class Bulk:
         return insert.from_select(self._columns, select(*given.c), include_defaults=False)
 
     def _conversions(self, dialect: Dialect) -> list[tuple[int, Convert]]:
-        types = [table(self._model).c[name].type.dialect_impl(dialect) for name in self._columns]
-        found = [(n, kind.bind_processor(dialect)) for n, kind in enumerate(types)]
+        types = [
+            (n, table(self._model).c[name].type) for n, name in enumerate(self._columns) if name not in self._written
+        ]
+        found = [(n, kind.dialect_impl(dialect).bind_processor(dialect)) for n, kind in types]
         return [(n, convert) for n, convert in found if convert is not None]
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import false, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.communication.message_protocol import stable_id
 from brody_agents.integrations.base import BadItem
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
-from brody_agents.integrations.mail.base import Address, ParsedMail, RawMail
+from brody_agents.integrations.mail.base import ParsedMail, RawMail
 from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger.bulk import Bulk
+from brody_agents.ledger.owner import Owner as Owner
+from brody_agents.ledger.pool_rows import MAIL_COLUMNS, MAIL_JSON, mail_row
+from brody_agents.ledger.pool_rows import received_id as received_id
 from brody_agents.ledger.statements import in_parts, table, upsert
 from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, EmailAccount, Task
 from brody_agents.ledger.vault import Vault
@@ -38,20 +40,6 @@ _JUDGED = frozenset(
 
 UNREADABLE = "It cannot be read."
 """The problem of a bad item; why, which may quote it, is in its dead letter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose page is written: the user, the account and the run."""
-
-    user_id: str
-    account: str
-    run_id: str | None
-    now: datetime
-
-    def item_id(self, key: str) -> str:
-        """Return the stable id of an item."""
-        return stable_id(self.account, key)
 
 
 async def known(tx: AsyncConnection, user_id: str, account: str, domain: str) -> dict[str, str]:
@@ -141,17 +129,16 @@ async def write_mail(
     tx: AsyncConnection, vault: Vault, owner: Owner, mails: Sequence[tuple[RawMail, ParsedMail]]
 ) -> None:
     """Write mails that are new or changed; what triage said of them stays."""
-    if mails:
-        await _MAILS.insert(tx, [_mail_row(vault, owner, raw, mail) for raw, mail in mails])
+    await write_mail_rows(tx, vault, owner, [mail_row(owner, raw, mail) for raw, mail in mails])
 
 
-_MAILS = Bulk(
-    Email,
-    *("id", "user_id", "email_account_id", "external_id", "version", "subject", "body", "sender", "recipients"),
-    *("timestamp", "message_id", "head", "folder", "thread_id", "run_id", "received_id"),
-    *("problem", "removed", "needs_reply", "reply_state"),
-    keep=_JUDGED,
-)
+async def write_mail_rows(tx: AsyncConnection, vault: Vault, owner: Owner, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write mails as ``mail_row`` gives them, and seal their bodies."""
+    if rows:
+        await _MAILS.insert(tx, [(*row[:-1], vault.seal_bytes(owner.user_id, row[-1])) for row in rows])
+
+
+_MAILS = Bulk(Email, *MAIL_COLUMNS, keep=_JUDGED, written=MAIL_JSON)
 
 
 async def mail_accounts(tx: AsyncConnection, mails: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -162,43 +149,6 @@ async def mail_accounts(tx: AsyncConnection, mails: Collection[tuple[str, str]])
     query = select(c.user_id, c.id, c.email_account_id).where(tuple_(c.user_id, c.id).in_(sorted(mails)))
     rows = await tx.execute(query)
     return {(row.user_id, row.id): row.email_account_id for row in rows}
-
-
-def received_id(owner: Owner, raw: RawMail) -> str:
-    """Return the id of the message that announces a mail at a version."""
-    return stable_id("email_received", owner.user_id, owner.item_id(raw.key), raw.version)
-
-
-def _mail_row(vault: Vault, owner: Owner, raw: RawMail, mail: ParsedMail) -> tuple[Any, ...]:
-    """Return the values of ``_MAILS``."""
-    root = mail.references[0] if mail.references else mail.in_reply_to or mail.message_id
-    body = {
-        "text": mail.text,
-        "reply": mail.reply,
-        "html_hidden": mail.html_hidden,
-        "invite": mail.invite,
-        "json_ld": mail.json_ld,
-        "attachments": [asdict(a) for a in mail.attachments],
-    }
-    head = {
-        "sender_name": mail.sender.name,
-        "reply_to": _pairs(mail.reply_to),
-        "in_reply_to": mail.in_reply_to,
-        "references": mail.references,
-        "signals": mail.signals,
-        "flags": sorted(raw.flags),
-    }
-    recipients = {"to": _pairs(mail.to), "cc": _pairs(mail.cc)}
-    sealed = vault.seal(owner.user_id, body)
-    return (
-        *(owner.item_id(raw.key), owner.user_id, owner.account, raw.key, raw.version, mail.subject, sealed),
-        *(mail.sender.address, recipients, mail.date or owner.now, mail.message_id, head, raw.folder),
-        *(stable_id("thread", root), owner.run_id, received_id(owner, raw), "", False, False, "none"),
-    )
-
-
-def _pairs(addresses: Iterable[Address]) -> list[list[str]]:
-    return [[a.address, a.name] for a in addresses]
 
 
 @dataclass(frozen=True, slots=True)

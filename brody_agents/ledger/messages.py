@@ -12,10 +12,11 @@ from sqlalchemy import bindparam, case, false, func, or_, select, union_all, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication.bus.base import partition_of
-from brody_agents.communication.message_protocol import AgentMessage, Priority, encode
+from brody_agents.communication.message_protocol import AgentMessage, Priority
 from brody_agents.ledger.bulk import Bulk
-from brody_agents.ledger.direct import Statement, one_of
+from brody_agents.ledger.direct import Rows, Statement, one_of
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.pool_rows import MessageRow, message_row
 from brody_agents.ledger.statements import among, table
 from brody_agents.ledger.tables import NO_DEADLINE, DeadLetter, Handled, Message, Run
 from brody_agents.ledger.vault import Vault
@@ -71,14 +72,20 @@ async def write(
 
     ``encoded`` has the wire forms, by id, that are known already.
     """
-    if not messages:
-        return []
-    now = datetime.now(UTC)
     each: dict[str, AgentMessage] = {}
     for m in messages:
         each.setdefault(m.id, m)
-    stored = [_stored_as(m, (encoded or {}).get(m.id) or encode(m)) for m in each.values()]
-    new = await _added(tx, [_row(vault, each[s.id], s, now) for s in stored])
+    known = encoded or {}
+    return await write_rows(tx, vault, [message_row(m, known.get(m.id)) for m in each.values()])
+
+
+async def write_rows(tx: AsyncConnection, vault: Vault, rows: Sequence[MessageRow]) -> list[Stored]:
+    """Put messages in the backlog, each id once, and return those that are new."""
+    if not rows:
+        return []
+    now = datetime.now(UTC)
+    stored = [Stored(r.id, r.user_id, r.run_id, partition_of(r.user_id), r.body, digest_of(r.body)) for r in rows]
+    new = await _added(tx, [_row(vault, row, s, now) for row, s in zip(rows, stored, strict=True)])
     return stored if new is None else [s for s in stored if s.id in new]
 
 
@@ -93,11 +100,6 @@ async def _added(tx: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> set[st
     return set((await tx.execute(newest)).scalars())
 
 
-def _stored_as(message: AgentMessage, body: bytes) -> Stored:
-    user_id = message.user_id
-    return Stored(message.id, user_id, message.run_id, partition_of(user_id), body, digest_of(body))
-
-
 _ROWS = Bulk(
     Message,
     *("id", "partition", "user_id", "run_id", "sender", "recipient", "message_type", "priority", "deadline"),
@@ -105,12 +107,12 @@ _ROWS = Bulk(
 )
 
 
-def _row(vault: Vault, message: AgentMessage, stored: Stored, now: datetime) -> tuple[Any, ...]:
+def _row(vault: Vault, message: MessageRow, stored: Stored, now: datetime) -> tuple[Any, ...]:
     """Return the values of ``_ROWS``."""
     return (
-        *(message.id, stored.partition, stored.user_id, message.run_id, message.sender, message.recipient),
-        *(message.message_type, message.priority.rank, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
-        *(vault.seal_bytes(stored.user_id, stored.body), stored.digest, True, now),
+        *(message.id, stored.partition, message.user_id, message.run_id, message.sender, message.recipient),
+        *(message.message_type, message.priority, message.deadline or NO_DEADLINE, message.not_before, 0, 0),
+        *(vault.seal_bytes(message.user_id, message.body), stored.digest, True, now),
     )
 
 
@@ -188,13 +190,14 @@ async def longest_waiting(
     Next are, of each, those with the earliest deadlines, and the oldest of those without one: so the index of the
     backlog answers, and nothing needs an index of age.
     """
-    due = _due(*_WAITING).where(_M.created_at <= since, *_others(without), *_of(among))
+    due = _due(*_WAITING).where(*_others(without), *_of(among))
+    old = _M.created_at <= since
     heads = [
-        due.where(_M.priority == priority, with_one).order_by(*_ORDER).limit(limit).subquery()
+        due.where(_M.priority == priority, *which).order_by(*_ORDER).limit(limit).subquery()
         for priority in _PRIORITIES
-        for with_one in (_M.deadline < NO_DEADLINE, _M.deadline == NO_DEADLINE)
+        for which in ((_M.deadline < NO_DEADLINE, old), (_M.deadline == NO_DEADLINE,))  # these go by age in any case
     ]
-    found = await _waiting(ledger, union_all(*(select(head) for head in heads)))
+    found = await _waiting(ledger, union_all(*(select(head).where(head.c.created_at <= since) for head in heads)))
     return sorted(found, key=lambda m: m.seq)[:limit]
 
 
@@ -237,15 +240,14 @@ async def count_deaths(tx: AsyncConnection, ids: Collection[str], limit: int) ->
 
 async def bodies(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return messages as they are on the bus."""
-    return await _stored(ledger, select(*_STORED).where(_M.id.in_(ids)))
+    return await _stored(ledger, await ledger.ask(_BODIES, ids=list(ids))) if ids else []
 
 
 async def still_open(ledger: Ledger, ids: Collection[str]) -> list[Stored]:
     """Return those of the messages that are open and to be published: due, or too late and to be recorded as such."""
     if not ids:
         return []
-    late = _M.deadline <= datetime.now(UTC)
-    return await _stored(ledger, _due(*_STORED, late=[late]).where(_M.id.in_(ids)).order_by(*_ORDER))
+    return await _stored(ledger, await ledger.ask(_STILL_OPEN, ids=list(ids), now=datetime.now(UTC)))
 
 
 def due() -> Any:
@@ -283,12 +285,20 @@ async def _waiting(ledger: Ledger, query: Any) -> list[Waiting]:
         return [Waiting(*row) for row in await tx.execute(query)]
 
 
-async def _stored(ledger: Ledger, query: Any) -> list[Stored]:
-    async with ledger.glance() as tx:
-        rows = (await tx.execute(query)).all()
-    await ledger.ensure_users({row.user_id for row in rows})
+def _still_open(tx: AsyncConnection) -> Any:
+    now = bindparam("now", type_=_M.deadline.type)
+    return _due(*_STORED, late=[_M.deadline <= now], now=now).where(one_of(tx, _M.id, "ids")).order_by(*_ORDER)
+
+
+_BODIES = Statement(lambda tx: select(*_STORED).where(one_of(tx, _M.id, "ids")))
+_STILL_OPEN = Statement(_still_open)
+
+
+async def _stored(ledger: Ledger, rows: Rows) -> list[Stored]:
+    """Return what rows of ``_STORED`` are."""
+    await ledger.ensure_users({row[1] for row in rows})
     opened = ledger.vault.open_bytes
-    return [Stored(r.id, r.user_id, r.run_id, r.partition, opened(r.user_id, r.body), r.digest, r.begun) for r in rows]
+    return [Stored(i, u, run, p, opened(u, body), digest, bool(begun)) for i, u, run, p, body, digest, begun in rows]
 
 
 async def open_users(tx: AsyncConnection) -> set[str]:

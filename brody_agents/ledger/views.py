@@ -19,7 +19,7 @@ from brody_agents.integrations.calendar.expansion import StoredEvent, components
 from brody_agents.integrations.mail.base import Address, Attachment
 from brody_agents.items import ContactItem, DocumentItem, MailHead, MailItem, TaskItem
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import table
+from brody_agents.ledger.statements import among, table
 from brody_agents.ledger.tables import CalendarEvent, Contact, Cursor, Document, Email, Task
 
 _E, _C, _T, _D, _P = (table(m) for m in (Email, CalendarEvent, Task, Document, Contact))
@@ -119,8 +119,10 @@ class LedgerMail:
 
     async def get(self, ids: Sequence[str]) -> list[MailItem]:
         """Return the mails with these ids, in that order."""
-        mine = (_E.c.user_id == self._r.user_id, _E.c.id.in_(ids), _E.c.problem == "")
-        rows = await self._r.tuples(select(*_HEAD_COLUMNS, _E.c.body).where(*mine))
+        mine = (_E.c.user_id == self._r.user_id, _E.c.problem == "")
+        async with self._r.ledger.read() as tx:
+            chosen = select(*_HEAD_COLUMNS, _E.c.body).where(*mine, among(tx, _E.c.id, ids))
+            rows = (await tx.execute(chosen)).all()
         found = {row[0]: _mail(self._r, row[:-1], row[-1]) for row in rows}
         self._r.saw(*found)
         return [found[i] for i in ids if i in found]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,16 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.communication import payloads
-from brody_agents.communication.message_protocol import (
-    BROADCAST,
-    COORDINATOR,
-    AgentMessage,
-    Payload,
-    Priority,
-    Provenance,
-    new_context,
-    stable_id,
-)
+from brody_agents.communication.message_protocol import Payload
 from brody_agents.compute import Pool
 from brody_agents.errors import BrodyError, ItemUnreadable, LedgerError, LedgerFull, ProviderError
 from brody_agents.integrations.base import BadItem, Page, Provider
@@ -28,7 +20,7 @@ from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
 from brody_agents.integrations.files.base import RawFile
 from brody_agents.integrations.listing import PAGE_ITEMS
-from brody_agents.integrations.mail.base import ParsedMail, RawMail
+from brody_agents.integrations.mail.base import RawMail
 from brody_agents.integrations.tasks.base import RawTask
 from brody_agents.ledger import items, messages
 from brody_agents.ledger.dead_letters import Burial, bury, unbury_items
@@ -36,6 +28,8 @@ from brody_agents.ledger.items import EventSummary, Owner
 from brody_agents.ledger.ledger import Ledger, LedgerBusy
 from brody_agents.ledger.runs import RunRecord
 from brody_agents.observability import logger
+from brody_agents.proactive.ahead import ahead
+from brody_agents.proactive.announcements import ReadyMail, announcement, ready_mails
 
 log = logger(__name__)
 _UTC = ZoneInfo("UTC")
@@ -46,10 +40,10 @@ Progress = Callable[[int], None]
 class Reader:
     """How pages of one domain become rows and messages."""
 
-    prepare: Callable[[Watcher, Page[Any]], Awaitable[Page[Any]]]
+    prepare: Callable[[Watcher, Owner, Page[Any]], Awaitable[Page[Any]]]
     write: Callable[[AsyncConnection, Watcher, Owner, Sequence[Any]], Awaitable[None]]
     announce: Callable[[Owner, Any], tuple[str, str, Payload] | None]
-    """Give (item id, version, payload) of the message that an item causes."""
+    """Give (item id, version, payload) of the message that an item causes, unless ``write`` has written it."""
     key: Callable[[Any], str]
 
 
@@ -66,9 +60,11 @@ class Watcher:
         try:
             async with self.ledger.read() as tx:
                 cursor = await items.cursor(tx, run.user_id, provider.account)
-            async for page in provider.changes(cursor, lambda: self._known(owner, domain)):
-                await self._page(owner, domain, page)
-                progress(len(page.items) + len(page.bad))
+            pages = provider.changes(cursor, lambda: self._known(owner, domain))
+            async with aclosing(ahead(self._prepared(owner, domain, pages))) as prepared:
+                async for page in prepared:
+                    await self._write(owner, domain, page)
+                    progress(len(page.items) + len(page.bad))
         except (LedgerError, LedgerFull, LedgerBusy):
             raise  # not the account's fault: the run stops here and goes on from here
         except BrodyError as error:
@@ -83,9 +79,12 @@ class Watcher:
         async with self.ledger.read() as tx:
             return await items.known(tx, owner.user_id, owner.account, domain)
 
-    async def _page(self, owner: Owner, domain: str, page: Page[Any]) -> None:
+    async def _prepared(self, owner: Owner, domain: str, pages: AsyncIterator[Page[Any]]) -> AsyncIterator[Page[Any]]:
+        async for page in pages:
+            yield await READERS[domain].prepare(self, owner, page)
+
+    async def _write(self, owner: Owner, domain: str, page: Page[Any]) -> None:
         reader = READERS[domain]
-        page = await reader.prepare(self, page)
         announced = [a for item in page.items if (a := reader.announce(owner, item)) is not None]
         async with self.ledger.write() as tx:
             await reader.write(tx, self, owner, page.items)
@@ -94,7 +93,7 @@ class Watcher:
             await unbury_items(tx, owner.user_id, [owner.item_id(reader.key(item)) for item in page.items])
             await bury(tx, self.ledger.vault, [_burial(owner, domain, bad) for bad in page.bad])
             await items.move_cursor(tx, owner, domain, page.cursor)
-            await messages.write(tx, self.ledger.vault, [_announcement(owner, *a) for a in announced])
+            await messages.write(tx, self.ledger.vault, [announcement(owner, *a) for a in announced])
 
 
 def _burial(owner: Owner, domain: str, bad: BadItem) -> Burial:
@@ -118,52 +117,26 @@ _ANNOUNCES = {
 }
 
 
-def _announcement(owner: Owner, item_id: str, version: str, payload: Payload) -> AgentMessage:
-    return AgentMessage(
-        id=stable_id(payload.message_type, owner.user_id, item_id, version),
-        sender=COORDINATOR,
-        recipient=BROADCAST,
-        payload=payload,
-        context=new_context(owner.user_id),
-        run_id=owner.run_id,
-        priority=Priority.NORMAL,
-        provenance={"": Provenance(sources=(item_id,))},
-    )
-
-
 # -- the domains -------------------------------------------------------------------------------------
 
 
-async def _parse(watcher: Watcher, page: Page[RawMail]) -> Page[Any]:
-    from brody_agents.integrations.mail.parsing import parse_all
-
+async def _make_ready(watcher: Watcher, owner: Owner, page: Page[RawMail]) -> Page[Any]:
     full = len(page.items) == PAGE_ITEMS  # a page that is not full is the last one
     expected = page.total or 0 if full else len(page.items)
-    parsed = await watcher.pool.map(parse_all, page.items, expected)
-    good = [(raw, mail) for raw, mail in zip(page.items, parsed, strict=True) if isinstance(mail, ParsedMail)]
+    ready = await watcher.pool.map(ready_mails, page.items, expected, owner)
+    good = [mail for mail in ready if not isinstance(mail, str)]
     bad = [
         BadItem(raw.key, raw.version, why, raw.data)
-        for raw, why in zip(page.items, parsed, strict=True)
+        for raw, why in zip(page.items, ready, strict=True)
         if isinstance(why, str)
     ]
     return Page(good, [*page.bad, *bad], page.removed, page.cursor, page.total)
 
 
-async def _write_mail(tx: AsyncConnection, watcher: Watcher, owner: Owner, mails: Sequence[Any]) -> None:
-    await items.write_mail(tx, watcher.ledger.vault, owner, mails)
-
-
-def _announce_mail(owner: Owner, item: tuple[RawMail, ParsedMail]) -> tuple[str, str, Payload]:
-    raw, mail = item
-    payload = payloads.EmailReceived(
-        email_id=owner.item_id(raw.key),
-        version=raw.version,
-        account=owner.account,
-        subject=mail.subject[:500],
-        sender=mail.sender.address[:500],
-        received_at=mail.date or owner.now,
-    )
-    return payload.email_id, raw.version, payload
+async def _write_mail(tx: AsyncConnection, watcher: Watcher, owner: Owner, mails: Sequence[ReadyMail]) -> None:
+    """Write mails and, since these are ready too, the messages that announce them."""
+    await items.write_mail_rows(tx, watcher.ledger.vault, owner, [mail.row for mail in mails])
+    await messages.write_rows(tx, watcher.ledger.vault, [mail.message for mail in mails])
 
 
 def summarise(raws: Sequence[RawEvent]) -> list[EventSummary | str]:
@@ -182,7 +155,7 @@ def summarise(raws: Sequence[RawEvent]) -> list[EventSummary | str]:
     return summaries
 
 
-async def _summarise(watcher: Watcher, page: Page[RawEvent]) -> Page[Any]:
+async def _summarise(watcher: Watcher, owner: Owner, page: Page[RawEvent]) -> Page[Any]:
     summaries = await asyncio.to_thread(summarise, page.items)
     pairs = list(zip(page.items, summaries, strict=True))
     good = [(raw, s) for raw, s in pairs if isinstance(s, EventSummary)]
@@ -208,7 +181,7 @@ def _announce_event(owner: Owner, item: tuple[RawEvent, EventSummary]) -> tuple[
     return payload.event_id, raw.version, payload
 
 
-async def _as_is(watcher: Watcher, page: Page[Any]) -> Page[Any]:
+async def _as_is(watcher: Watcher, owner: Owner, page: Page[Any]) -> Page[Any]:
     return page
 
 
@@ -237,7 +210,7 @@ async def _write_tasks(tx: AsyncConnection, watcher: Watcher, owner: Owner, task
 
 
 READERS: Mapping[str, Reader] = {
-    "mail": Reader(_parse, _write_mail, _announce_mail, lambda item: str(item[0].key)),
+    "mail": Reader(_make_ready, _write_mail, lambda owner, mail: None, lambda item: str(item.key)),
     "calendar": Reader(_summarise, _write_events, _announce_event, lambda item: str(item[0].key)),
     "files": Reader(_as_is, _write_files, _announce_file, lambda item: str(item.key)),
     "contacts": Reader(_as_is, _write_cards, lambda owner, card: None, lambda item: str(item.key)),

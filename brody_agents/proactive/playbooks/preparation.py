@@ -8,9 +8,10 @@ from typing import Any, cast
 
 from sqlalchemy import and_, func, or_, select
 
+from brody_agents.communication.message_protocol import Provenance
 from brody_agents.context import Context
 from brody_agents.integrations.calendar.base import Event
-from brody_agents.items import MailHead, TaskItem
+from brody_agents.items import TaskItem
 from brody_agents.ledger import actions, runs
 from brody_agents.ledger.actions import ActionRecord, Actions, VerdictRecord
 from brody_agents.ledger.ledger import Ledger
@@ -33,14 +34,19 @@ from brody_agents.proactive.playbooks.brief import (
 
 RECENT = timedelta(days=14)
 _ORDER = {"urgent": 0, "needs_reply": 1, "invite": 2, "waiting": 3, "fyi": 4, "receipt": 5, "newsletter": 6, "spam": 7}
+_SHOWN = (
+    *("id", "message_id", "subject", "sender", "timestamp", "thread_id", "category", "urgency", "needs_reply"),
+    *("reasons", "reply_state", "waiting_on"),
+)
+"""The columns of a mail that a brief shows."""
 _RANKS = ["urgent", "high", "normal", "low"]
 
 
 async def prepare(ledger: Ledger, run: RunRecord, ctx: Context) -> Brief:
     """Return the brief of a run, read with the views of its handler."""
     day = ctx.now.date().isoformat()
-    heads = await ctx.mail.heads()
-    chosen = _recent(heads, ctx.now) if playbook(run.playbook).recent_mail_only else heads
+    mails = await _mails(ledger, run, ctx)
+    chosen = _recent(mails, ctx.now) if playbook(run.playbook).recent_mail_only else mails
     return Brief(
         run_id=run.id,
         playbook=run.playbook,
@@ -49,7 +55,7 @@ async def prepare(ledger: Ledger, run: RunRecord, ctx: Context) -> Brief:
         timezone=run.timezone,
         complete=True,
         counts=await _counts(ledger, run),
-        mail=[_mail(head, ctx) for head in sorted(chosen, key=_mail_order)],
+        mail=[_mail(ledger, row, ctx) for row in sorted(chosen, key=_mail_order)],
         agenda=await _agenda(ctx),
         conflicts=await _conflicts(ledger, run),
         tasks=[_task(task) for task in sorted(await ctx.tasks.open(), key=_task_order)],
@@ -71,30 +77,39 @@ async def _counts(ledger: Ledger, run: RunRecord) -> Counts:
     return Counts(messages_read=read, handled=good, dead_letters=read - good, new_messages=new)
 
 
-def _recent(heads: Sequence[MailHead], now: datetime) -> list[MailHead]:
+async def _mails(ledger: Ledger, run: RunRecord, ctx: Context) -> Sequence[Any]:
+    """Return the rows of all mails; a brief shows little of each, and the view's heads have far more."""
+    e = table(Email).c
+    mine = (e.user_id == run.user_id, e.removed.is_(False), e.problem == "", e.email_account_id.in_(run.accounts))
+    ctx.has_read(Provenance(sources=("mail",)))
+    async with ledger.read() as tx:
+        return (await tx.execute(select(*(e[name] for name in _SHOWN)).where(*mine))).all()
+
+
+def _recent(rows: Sequence[Any], now: datetime) -> list[Any]:
     """Return the mail of the last days and of threads in which somebody waits."""
-    open_threads = {h.thread_id for h in heads if h.reply_state in ("owed", "waiting")}
-    return [h for h in heads if h.received_at >= now - RECENT or h.thread_id in open_threads]
+    open_threads = {row.thread_id for row in rows if row.reply_state in ("owed", "waiting")}
+    return [row for row in rows if row.timestamp >= now - RECENT or row.thread_id in open_threads]
 
 
-def _mail_order(head: MailHead) -> tuple[int, float, str]:
-    return _ORDER.get(head.category, 9), -head.received_at.timestamp(), head.id
+def _mail_order(row: Any) -> tuple[int, float, str]:
+    return _ORDER.get(row.category or "", 9), -row.timestamp.timestamp(), row.id
 
 
-def _mail(head: MailHead, ctx: Context) -> BriefMail:
+def _mail(ledger: Ledger, row: Any, ctx: Context) -> BriefMail:
     return BriefMail(
-        id=head.id,
-        message_id=head.message_id,
-        subject=head.subject,
-        **{"from": head.sender.address},
-        received_at=head.received_at.astimezone(ctx.timezone),
-        thread_id=head.thread_id,
-        category=head.category or "fyi",
-        urgency=cast(Any, head.urgency or "low"),
-        needs_reply=head.needs_reply,
-        reasons=list(head.reasons),
-        reply_state=cast(Any, head.reply_state),
-        waiting_on=list(head.waiting_on),
+        id=row.id,
+        message_id=row.message_id,
+        subject=row.subject,
+        **{"from": row.sender},
+        received_at=row.timestamp.astimezone(ctx.timezone),
+        thread_id=row.thread_id,
+        category=row.category or "fyi",
+        urgency=row.urgency or "low",
+        needs_reply=row.needs_reply,
+        reasons=ledger.vault.open(ctx.user_id, row.reasons) or [],
+        reply_state=row.reply_state,
+        waiting_on=row.waiting_on or [],
     )
 
 
