@@ -6,17 +6,35 @@ one that was read and makes the write conditional.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brody_agents.communication.message_protocol import AnyPriority, Identifier, Priority, Time
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Arguments(BaseModel):
     """Base of all argument models; unknown arguments are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, values: Any) -> Any:
+        if not _is_storable(values):
+            raise ValueError("a text has a NUL, or half of a character, in it")
+        return values
+
+
+def _is_storable(value: object) -> bool:
+    """Say whether all texts of a value can be stored: PostgreSQL takes no NUL, and nothing takes a lone surrogate."""
+    if isinstance(value, str):
+        return "\0" not in value and (value.isascii() or not _SURROGATES.search(value))
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return all(map(_is_storable, parts))
 
 
 class SourceRef(BaseModel):

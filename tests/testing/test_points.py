@@ -66,7 +66,7 @@ def test_the_framework_has_points_wherever_it_waits() -> None:
     assert len(names) == len(points) > 500
     assert names >= {
         "brody_agents.coordinator.coordinator:Coordinator.turn await self._admission.admit",
-        "brody_agents.coordinator.coordinator:Coordinator._commit exit self._ledger.write",
+        "brody_agents.coordinator.coordinator:Coordinator._transaction exit self._ledger.write",
         "brody_agents.coordinator.coordinator:Coordinator._after await self._bus.acknowledge",
         "brody_agents.coordinator.account_executor:AccountExecutor._admitted await self._tried",
         "brody_agents.ledger.group_commit:GroupCommit._commit exit self._ledger.write",

@@ -1,0 +1,107 @@
+"""What no ledger can store: the message that it comes from is a dead letter, and everything else goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from brody_agents import BrodyAgent, Context, handles
+from tests.coordinator.kit import Note, Place, note
+
+pytestmark = pytest.mark.timeout(30)
+HALF = "report-\udcff.txt"
+"""The name of a file, as Python gives it, whose bytes are no UTF-8."""
+
+
+class Wordless(Exception):
+    """An error that fails when it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Odd(BrodyAgent):
+    """Put out what its message asks for."""
+
+    @handles
+    async def on_note(self, message: Note, ctx: Context) -> None:
+        """Do what the text says."""
+        await getattr(self, f"_{message.text}")(ctx)
+
+    async def _fine(self, ctx: Context) -> None:
+        ctx.propose("notify", {"text": "fine"})
+
+    async def _half_a_name(self, ctx: Context) -> None:
+        raise FileNotFoundError(HALF)
+
+    async def _wordless(self, ctx: Context) -> None:
+        raise Wordless
+
+    async def _verbose(self, ctx: Context) -> None:
+        raise ValueError("x" * 5_000_000)
+
+    async def _half_a_reason(self, ctx: Context) -> None:
+        ctx.propose("notify", {"text": "x"}, why=f"It is in {HALF}.")
+
+    async def _half_a_cause(self, ctx: Context) -> None:
+        ctx.propose("notify", {"text": "x"}, cause=HALF)
+
+    async def _cause_with_a_nul(self, ctx: Context) -> None:
+        ctx.propose("notify", {"text": "x"}, cause="a\0b")
+
+    async def _half_an_account(self, ctx: Context) -> None:
+        ctx.propose("file.create", {"account": f"dir:/{HALF}", "path": "a.txt", "text": "x"})
+
+    async def _title_with_a_nul(self, ctx: Context) -> None:
+        ctx.propose("task.create", {"title": "a\0b"})
+
+    async def _guest_with_a_nul(self, ctx: Context) -> None:
+        ctx.propose("mail.draft", {"to": ["ada\0@a.example"], "subject": "x", "text": "x"})
+
+    async def _recipient_with_a_nul(self, ctx: Context) -> None:
+        ctx.tell("a\0b", Note())
+
+    async def _longest_key(self, ctx: Context) -> None:
+        await ctx.remember("k" * 1_000_000, 1)
+
+
+CODES = {
+    "half_a_name": "handler_failed",
+    "wordless": "handler_failed",
+    "verbose": "handler_failed",
+    "half_a_reason": "handler_failed",
+    "half_a_cause": "handler_failed",
+    "cause_with_a_nul": "handler_failed",
+    "half_an_account": "invalid_arguments",
+    "title_with_a_nul": "invalid_arguments",
+    "guest_with_a_nul": "invalid_arguments",
+    "recipient_with_a_nul": "invalid",
+}
+PLACES = ["memory", pytest.param("redis-and-postgres", marks=pytest.mark.integration)]
+
+
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+async def test_what_cannot_be_stored_is_a_named_dead_letter_and_the_rest_goes_on(place: Place) -> None:
+    async with place.brody(Odd()) as brody:
+        for text in CODES:
+            await brody.send(note("odd", text=text))
+            await brody.send(note("odd", text="fine"))
+        await brody.drain()
+        letters = await brody.dead_letters.list()
+        done = [a for a in await brody.actions.list() if a.state == "done"]
+    assert sorted(letter.code for letter in letters) == sorted(CODES.values())
+    assert all(len(letter.reason) < 3_000 for letter in letters)
+    assert len(done) == len(CODES)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("place", ["redis-and-postgres"], indirect=True)
+async def test_what_only_the_database_refuses_harms_no_other_message_of_the_turn(place: Place) -> None:
+    """An index of PostgreSQL takes 2,704 bytes: the outcome with the long key is the dead letter, alone."""
+    async with place.brody(Odd()) as brody:
+        for text in ("fine", "longest_key", "fine"):
+            await brody.send(note("odd", text=text))
+        await brody.drain()
+        (letter,) = await brody.dead_letters.list()
+        states = [a.state for a in await brody.actions.list()]
+    assert (letter.code, letter.agent) == ("unwritable", "odd")
+    assert states == ["done", "done"]
