@@ -24,17 +24,17 @@ class Arguments(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, values: Any) -> Any:
-        if not _is_storable(values):
+        if not is_storable(values):
             raise ValueError("a text has a NUL, or half of a character, in it")
         return values
 
 
-def _is_storable(value: object) -> bool:
+def is_storable(value: object) -> bool:
     """Say whether all texts of a value can be stored: PostgreSQL takes no NUL, and nothing takes a lone surrogate."""
     if isinstance(value, str):
         return "\0" not in value and (value.isascii() or not _SURROGATES.search(value))
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return all(map(_is_storable, parts))
+    return all(map(is_storable, parts))
 
 
 class SourceRef(BaseModel):

@@ -81,6 +81,7 @@ def worker(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Work until SIGTERM or Ctrl-C: hand out messages, carry out approved actions.
@@ -90,7 +91,7 @@ def worker(
     time works on a home. Accounts that an earlier run has named need not be given again.
     """
     accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts |= {"send": send or [], "chat": chat or []}
     _call(lambda front: front.work(home, accounts, partitions))
 
 
@@ -331,6 +332,9 @@ def _call(command: Any) -> None:
     except BrodyError as error:
         typer.echo(f"brody: {error} [{error.code}]", err=True)
         raise typer.Exit(1) from None
+    except UnicodeEncodeError as error:  # a word of the command line has bytes that are none
+        typer.echo(f"brody: {error.object!r:.80} is no text. Write it in UTF-8.", err=True)
+        raise typer.Exit(2) from None
     except BrokenPipeError:
         raise  # whoever read the output has enough
     except OSError as error:

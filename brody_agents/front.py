@@ -43,6 +43,8 @@ FOLLOW_UP = 10.0
 COLLECT_AFTER = (20_000, 20, 20)
 """New objects between two looks for unused cycles: a page of mail makes far more than Python's 700."""
 
+_NOT_KEPT = "Nothing of it is kept; brody demo, without --once, keeps the day for the other commands."
+
 _out = Console()
 _err = Console(stderr=True)
 
@@ -79,6 +81,9 @@ async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None
         name = await brody.worker_name()
         stop = asyncio.Event()
         _stop_at_signals(stop)
+        if lost := (await brody.bus()).get("failed"):
+            said = f"{lost['bus']} at {lost.get('at', '?')} cannot be reached; it works with a bus in memory."
+            _err.print(f"brody: {said}", markup=False, soft_wrap=True)
         _err.print(f"brody: {name} works on {brody.home}.", markup=False, soft_wrap=True)
         await brody.work(stop)
 
@@ -142,6 +147,9 @@ async def run_demo(home: Path | None, *, json: bool) -> None:
     options = {"user_id": DEMO_USER, "timezone": DEMO_ZONE, "now": DEMO_NOW}
     with tempfile.TemporaryDirectory(prefix="brody-demo-") as scratch:
         await run_playbook(home or Path(scratch), "prepare-my-day", accounts, options, json=json)
+    if not json:
+        kept = f"The day is kept in {home}: add --home {home} to the commands." if home else _NOT_KEPT
+        _out.print(kept, markup=False, soft_wrap=True)
 
 
 def demo_folder() -> Path:
