@@ -67,8 +67,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only record what would be done.")] = False,
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts |= {"send": send or [], "chat": chat or []}
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -90,8 +89,7 @@ def worker(
     part of 64 partitions of users, and others take over what a killed one held. Without a database, one process at a
     time works on a home. Accounts that an earlier run has named need not be given again.
     """
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts |= {"send": send or [], "chat": chat or []}
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     _call(lambda front: front.work(home, accounts, partitions))
 
 
@@ -123,8 +121,7 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts |= {"send": send or [], "chat": chat or []}
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 
@@ -295,6 +292,10 @@ def autonomy_reset(
 ) -> None:
     """Go back to the default: what stays inside acts, all else is suggested."""
     _call(lambda _: _control().reset_autonomy(home, user, kind, json=json))
+
+
+def _accounts(**words: list[str] | None) -> dict[str, list[str]]:
+    return {domain: given or [] for domain, given in words.items()}
 
 
 def _time(text: str) -> datetime | None:
