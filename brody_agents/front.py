@@ -231,7 +231,8 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     rows += [("waits until", f"{action.not_before:%Y-%m-%d %H:%M:%S} UTC")] if action.put_off else []
     rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
-    rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
+    rows += [("comes from", _origin(action.provenance))]
+    rows += [("result", _shown(action.result))] if action.result else []
     rows += [("done at", f"{action.done_at:%Y-%m-%d %H:%M:%S} UTC")] if action.done_at else []
     never = action.state.final and action.state is not ActionState.DONE
     rows += [] if never else [("undo", cannot_undo or f"brody actions undo {action.id[:8]}")]
