@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
-from brody_agents import BrodyAgent, Context, handles
+from brody_agents import Brody, BrodyAgent, Context, handles
 from tests.coordinator.kit import Note, Place, note
 
 pytestmark = pytest.mark.timeout(30)
@@ -105,3 +108,71 @@ async def test_what_only_the_database_refuses_harms_no_other_message_of_the_turn
         states = [a.state for a in await brody.actions.list()]
     assert (letter.code, letter.agent) == ("unwritable", "odd")
     assert states == ["done", "done"]
+
+
+MAIL = b"""From: A\0da <ada\0@a.example>
+To: me@home.example
+Subject: A wor\0d =?utf-8?Q?a=00b=ED=A0=80?=
+Message-ID: <1\0@a.example>
+References: <\0r@a.example>
+Date: Mon, 26 Oct 2026 06:00:00 +0000
+Content-Type: multipart/mixed; boundary="x"
+
+--x
+Content-Type: text/plain; name="n\0.txt"
+Content-Disposition: attachment; filename="n\0.txt"
+
+He\0llo.
+--x
+Content-Type: text/plain
+
+Could you send me the re\0port by Friday?
+--x
+Content-Type: text/calendar; method=REQUEST
+
+BEGIN:VCALENDAR
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:in\0vited
+ORGANIZER:mailto:ada\0@a.example
+ATTENDEE:mailto:me@home.example
+DTSTART:20261027T100000Z
+DTEND:20261027T110000Z
+SUMMARY:In\0vited
+END:VEVENT
+END:VCALENDAR
+--x--
+"""
+CALENDAR = b"""BEGIN:VCALENDAR
+X-WR-CALNAME:Wor\0k
+BEGIN:VEVENT
+UID:u\0id
+DTSTART:20261026T100000Z
+DTEND:20261026T110000Z
+SUMMARY:Rev\0iew
+LOCATION:Roo\0m
+END:VEVENT
+BEGIN:VEVENT
+UID:bro\0ken
+DTSTART:2026\0
+END:VEVENT
+END:VCALENDAR
+"""
+CARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\0\r\nFN:A\0da\r\nEMAIL:ada\0@a.example\r\nEND:VCARD\r\n"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("place", ["redis-and-postgres"], indirect=True)
+async def test_nuls_in_what_others_wrote_stop_no_run(place: Place, tmp_path: Path) -> None:
+    """PostgreSQL stores none in a text; what cannot be read is a dead letter, and the rest is read."""
+    for name, data in {"a.eml": MAIL, "b.ics": CALENDAR, "c.vcf": CARD, "d.txt": b"he\0llo"}.items():
+        (tmp_path / name[0]).mkdir()
+        (tmp_path / name[0] / name).write_bytes(data)
+    accounts = {"mail": f"eml:{tmp_path}/a", "calendar": f"ics:{tmp_path}/b", "contacts": f"vcf:{tmp_path}/c"}
+    accounts["files"] = f"dir:{tmp_path}/d"
+    async with Brody(home=place.home, settings=place.settings, accounts=accounts) as brody:
+        brief = await brody.run("prepare-my-day", now=datetime(2026, 10, 26, 7, tzinfo=UTC))
+        codes = {letter.code for letter in await brody.dead_letters.list()}
+    assert [event.title for event in brief.agenda] == ["Review"]
+    assert [mail.sender for mail in brief.mail] == ["ada@a.example"]
+    assert codes == {"item_unreadable"}
