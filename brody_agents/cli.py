@@ -39,6 +39,7 @@ app.add_typer(protocol_cli.app, name="protocol")
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 ForUser = Annotated[str, typer.Option("--user", help="For whom.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sources = Annotated[list[str] | None, typer.Option()]
 DEFAULT_HOME = Path("~/.brody")
@@ -143,10 +144,11 @@ def actions_list(
     user: User = None,
     state: Annotated[str | None, typer.Option(help="Only in this state, such as awaiting_approval.")] = None,
     run_id: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List actions, newest first."""
-    _call(lambda front: front.list_actions(home, user, state, run_id, json=json))
+    _call(lambda front: front.list_actions(home, user, state, run_id, limit, json=json))
 
 
 @actions_app.command("show")
@@ -183,10 +185,11 @@ def approvals_list(
     home: Home = DEFAULT_HOME,
     user: User = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are answered or over.")] = False,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List what waits for an answer; what expires soonest comes first."""
-    _call(lambda front: front.list_approvals(home, user, everything, json=json))
+    _call(lambda front: front.list_approvals(home, user, everything, limit, json=json))
 
 
 @approvals_app.command("show")
@@ -214,10 +217,11 @@ def letters_list(
     home: Home = DEFAULT_HOME,
     user: User = None,
     replayed: Annotated[bool, typer.Option("--replayed", help="Also those that were replayed.")] = False,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List dead letters, newest first."""
-    _call(lambda front: front.list_letters(home, user, replayed, json=json))
+    _call(lambda front: front.list_letters(home, user, replayed, limit, json=json))
 
 
 @letters_app.command("show")

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -43,6 +43,7 @@ FOLLOW_UP = 10.0
 COLLECT_AFTER = (20_000, 20, 20)
 """New objects between two looks for unused cycles: a page of mail makes far more than Python's 700."""
 
+T = TypeVar("T")
 _NOT_KEPT = "Nothing of it is kept; brody demo, without --once, keeps the day for the other commands."
 
 _out = Console()
@@ -205,12 +206,14 @@ async def show_run(home: Path, run_id: str, *, json: bool) -> None:
         show_brief(_out, Brief.model_validate(brief))
 
 
-async def list_actions(home: Path, user: str | None, state: str | None, run_id: str | None, *, json: bool) -> None:
+async def list_actions(
+    home: Path, user: str | None, state: str | None, run_id: str | None, limit: int, *, json: bool
+) -> None:
     """Print actions; raise ``ConfigurationError`` for a state that there is none of."""
     if state is not None and state not in list(ActionState):
         raise ConfigurationError(f"There is no state {state!r}.", f"Use one of: {', '.join(ActionState)}.")
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.actions.list(user, state=state, run_id=run_id)
+        found = _at_most(limit, await brody.actions.list(user, state=state, run_id=run_id, limit=limit + 1))
     if json:
         _print_json([asdict(action) for action in found])
         return
@@ -259,10 +262,10 @@ async def settle_action(home: Path, action_id: str, done: bool, *, json: bool) -
     _print_json(asdict(action)) if json else _out.print(_stands(action), markup=False)
 
 
-async def list_approvals(home: Path, user: str | None, everything: bool, *, json: bool) -> None:
+async def list_approvals(home: Path, user: str | None, everything: bool, limit: int, *, json: bool) -> None:
     """Print cards."""
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.approvals.list(user, open_only=not everything)
+        found = _at_most(limit, await brody.approvals.list(user, open_only=not everything, limit=limit + 1))
     if json:
         _print_json([asdict(card) for card in found])
         return
@@ -373,10 +376,10 @@ def _arguments(text: str) -> dict[str, Any] | None:
     return found
 
 
-async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bool) -> None:
+async def list_letters(home: Path, user: str | None, replayed: bool, limit: int, *, json: bool) -> None:
     """Print dead letters."""
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.dead_letters.list(user, replayed=replayed)
+        found = _at_most(limit, await brody.dead_letters.list(user, replayed=replayed, limit=limit + 1))
     if json:
         _print_json([_letter(letter) for letter in found])
         return
@@ -419,6 +422,13 @@ async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None
         _print_table(("", "what", "found", "what to do"), rows)
     if not all(f.ok for f in findings):
         raise SystemExit(1)
+
+
+def _at_most(limit: int, found: list[T]) -> list[T]:
+    """Return what is listed, and say on standard error that there is more."""
+    if len(found) > limit:
+        _err.print(f"brody: there are more than these {limit}; --limit lists them.", markup=False, soft_wrap=True)
+    return found[:limit]
 
 
 def _origin(provenance: dict[str, Any]) -> str:

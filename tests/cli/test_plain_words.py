@@ -9,6 +9,7 @@ import pytest
 
 from brody_agents.proactive.playbooks.rendering import clean
 from tests.cli.kit import Commands, refused
+from tests.crash.asking import installed, scan
 from tests.crash.kit import Kit, demo
 
 HALF = "a\udcff"
@@ -61,6 +62,28 @@ def test_a_worker_says_when_it_works_without_the_bus_that_was_named(tmp_path: Pa
         assert "redis streams at redis://127.0.0.1:1 cannot be reached" in " ".join(worker.said.split())
     finally:
         kit.close()
+
+
+@pytest.mark.parametrize("noun", ["actions", "approvals", "dead-letters"])
+def test_a_list_says_that_it_is_cut(asked: Commands, noun: str) -> None:
+    """Also where a program reads it."""
+    whole = asked(noun, "list", "--json")
+    assert (len(json.loads(whole.out)), whole.err) == (2, "")
+    cut = asked(noun, "list", "--json", "--limit", "1")
+    assert (len(json.loads(cut.out)), cut.err) == (1, "brody: there are more than these 1; --limit lists them.\n")
+
+
+@pytest.fixture
+def asked(brody: Commands, tmp_path: Path) -> Commands:
+    """Return commands on a home where two things wait, and two cannot be read."""
+    installed(brody.kit, tmp_path / "plug-ins", brody.home)
+    folder = tmp_path / "box"
+    arguments = scan(folder, brody.home, 2)
+    for name in ("empty", "as well"):
+        (folder / f"{name}.eml").write_bytes(b"")
+    scanned = brody.kit.brody(*arguments)
+    assert scanned.code == 0, scanned.err
+    return brody
 
 
 @pytest.mark.integration
