@@ -94,9 +94,9 @@ def test_the_modules_of_an_agent_come_after_the_framework_s() -> None:
     assert {point.module for point in points[len(crash_points()) :]} == {"tests.testing.counting"}
 
 
-@pytest.mark.parametrize("module", ["there.is.none", "sys", "math"])
-def test_a_module_without_source_is_refused(module: str) -> None:
-    with pytest.raises(NoSuchModule, match=module):
+@pytest.mark.parametrize("module", ["there.is.none", "sys", "math", Path("nowhere/agent.py")])
+def test_a_module_without_source_is_refused(module: str | Path) -> None:
+    with pytest.raises(NoSuchModule, match=str(module)):
         crash_points([module])
 
 
