@@ -369,7 +369,7 @@ def _arguments(text: str) -> dict[str, Any] | None:
         return None
     try:
         found = json_module.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"--arguments is no JSON: {error}.", "Give a JSON object.") from None
     if not isinstance(found, dict):
         raise ConfigurationError("--arguments is no JSON object.", 'Give one, such as \'{"title": "Call Ada"}\'.')

@@ -55,6 +55,7 @@ def test_an_edit_takes_the_arguments_as_json(asked: Commands) -> None:
     card = cards(asked.kit, asked.home)[0]
     edit = ("approvals", "decide", card["id"], "edit", "--arguments")
     refused(asked(*edit, "{"), 2, "--arguments is no JSON")
+    refused(asked(*edit, "[" * 100_000), 2, "--arguments is no JSON")
     refused(asked(*edit, "[]"), 2, "--arguments is no JSON object")
     refused(asked(*edit, "{}"), 1, "[invalid_arguments]")
     refused(asked(*edit[:4]), 1, "'edit' has no arguments. Give all", "[invalid_arguments]")

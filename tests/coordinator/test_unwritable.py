@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,16 @@ class Odd(BrodyAgent):
     async def _recipient_with_a_nul(self, ctx: Context) -> None:
         ctx.tell("a\0b", Note())
 
+    async def _all_time(self, ctx: Context) -> None:
+        times = {"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59Z"}
+        ctx.propose("calendar.create", {"account": "ics:/nowhere", "title": "x", **times})
+
+    async def _large_number(self, ctx: Context) -> None:
+        ctx.propose("task.update", {"task_id": "x", "version": 10**30, "title": "y"})
+
+    async def _endless(self, ctx: Context) -> None:
+        await ctx.remember("k", 1, ttl=timedelta.max)
+
     async def _longest_key(self, ctx: Context) -> None:
         await ctx.remember("k" * 1_000_000, 1)
 
@@ -78,6 +88,9 @@ CODES = {
     "title_with_a_nul": "invalid_arguments",
     "guest_with_a_nul": "invalid_arguments",
     "recipient_with_a_nul": "invalid",
+    "all_time": "invalid_arguments",
+    "large_number": "unwritable",
+    "endless": "unwritable",
 }
 PLACES = ["memory", pytest.param("redis-and-postgres", marks=pytest.mark.integration)]
 
