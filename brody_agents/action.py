@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from brody_agents.arguments import (
     Arguments,
@@ -118,21 +118,27 @@ class Claim:
         return not (self.mode == other.mode and self.mode in ("read", "add"))
 
 
+Text = Annotated[str, StringConstraints(min_length=0)]
+"""A text without lone surrogates, which nothing can store; a plain ``str`` may have them."""
+Key = Annotated[str, StringConstraints(pattern="^[^\\x00]*$")]
+"""A text that every database takes as it is: PostgreSQL stores no NUL."""
+
+
 class AgentAction(BaseModel):
     """An action as an agent proposes it: a kind of the catalogue, its arguments, and why."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str
+    kind: Text
     arguments: dict[str, Any] = Field(default_factory=dict)
-    why: str = ""
+    why: Text = ""
     """One sentence that a person reads."""
-    cause: str | None = None
+    cause: Key | None = None
     """Id and version of the source item, the firing or the request; by default the id of the message handled."""
     priority: AnyPriority = Priority.NORMAL
     deadline: Time | None = None
     confidence: Annotated[float, Field(ge=0, le=1)] = 1.0
-    redo_of: str | None = None
+    redo_of: Key | None = None
     """The id of an earlier action that the person wants repeated."""
 
     def checked(self) -> tuple[ActionKind, Arguments]:
@@ -144,8 +150,8 @@ class AgentAction(BaseModel):
             return kind, kind.model.model_validate(self.arguments)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InvalidArguments(f"{self.kind}: {where}: {first['msg']}.", f"See {kind.model.__name__}.") from error
+            where = [self.kind, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+            raise InvalidArguments(f"{': '.join(filter(None, where))}.", f"See {kind.model.__name__}.") from error
 
     def key_for(self, user_id: str, cause: str) -> str:
         """Return the idempotency key of the action for a user; ``cause`` stands in where the action has none."""

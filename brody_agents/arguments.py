@@ -6,17 +6,46 @@ one that was read and makes the write conditional.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from brody_agents.communication.message_protocol import AnyPriority, Identifier, Priority, Time
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Arguments(BaseModel):
     """Base of all argument models; unknown arguments are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, values: Any) -> Any:
+        if not is_storable(values):
+            raise ValueError("a text has a NUL, or half of a character, in it")
+        return values
+
+
+def is_storable(value: object) -> bool:
+    """Say whether all texts of a value can be stored: PostgreSQL takes no NUL, and nothing takes a lone surrogate."""
+    if isinstance(value, str):
+        return "\0" not in value and (value.isascii() or not _SURROGATES.search(value))
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return all(map(is_storable, parts))
+
+
+def _in_reach(time: datetime) -> datetime:
+    """Refuse a time without years before and after it, which calendars are searched for what is near."""
+    if not 2 <= time.year <= 9998:
+        raise ValueError("an event lies between the years 2 and 9998")
+    return time
+
+
+Moment = Annotated[Time, AfterValidator(_in_reach)]
 
 
 class SourceRef(BaseModel):
@@ -82,8 +111,8 @@ class MailTarget(Arguments):
 
 
 class _Span(Arguments):
-    start: Time
-    end: Time
+    start: Moment
+    end: Moment
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -115,8 +144,8 @@ class CalendarUpdate(Arguments):
     """One occurrence of the series; also an ``event_id`` that is an occurrence's own names it."""
     version: str | None = None
     title: str | None = None
-    start: Time | None = None
-    end: Time | None = None
+    start: Moment | None = None
+    end: Moment | None = None
     location: str | None = None
     description: str | None = None
 

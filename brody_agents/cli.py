@@ -39,6 +39,7 @@ app.add_typer(protocol_cli.app, name="protocol")
 Home = Annotated[Path, typer.Option(help="The folder that holds the state.", envvar="BRODY_HOME")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 ForUser = Annotated[str, typer.Option("--user", help="For whom.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Sources = Annotated[list[str] | None, typer.Option()]
 DEFAULT_HOME = Path("~/.brody")
@@ -67,8 +68,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only record what would be done.")] = False,
 ) -> None:
     """Run a playbook over your accounts and print the brief."""
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts |= {"send": send or [], "chat": chat or []}
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     options = {"user_id": user, "timezone": tz or None, "now": _time(now), "dry_run": dry_run}
     _call(lambda front: front.run_playbook(home, playbook, accounts, options, json=json))
 
@@ -81,6 +81,7 @@ def worker(
     files: Annotated[list[str] | None, _sources("A folder", "dir:~/Documents")] = None,
     contacts: Annotated[list[str] | None, _sources("An address book", "vcf:~/contacts.vcf")] = None,
     send: Annotated[list[str] | None, _sources("Where mail leaves", _SEND)] = None,
+    chat: Annotated[list[str] | None, _sources("Where chat is posted", "chat:~/chat")] = None,
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Work until SIGTERM or Ctrl-C: hand out messages, carry out approved actions.
@@ -89,8 +90,7 @@ def worker(
     part of 64 partitions of users, and others take over what a killed one held. Without a database, one process at a
     time works on a home. Accounts that an earlier run has named need not be given again.
     """
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts["send"] = send or []
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     _call(lambda front: front.work(home, accounts, partitions))
 
 
@@ -122,8 +122,7 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check what is configured, reachable and writable, and say what to do about the rest."""
-    accounts = {"mail": mail or [], "calendar": calendar or [], "files": files or [], "contacts": contacts or []}
-    accounts |= {"send": send or [], "chat": chat or []}
+    accounts = _accounts(mail=mail, calendar=calendar, files=files, contacts=contacts, send=send, chat=chat)
     _call(lambda front: front.doctor(home, accounts, json=json))
 
 
@@ -145,10 +144,11 @@ def actions_list(
     user: User = None,
     state: Annotated[str | None, typer.Option(help="Only in this state, such as awaiting_approval.")] = None,
     run_id: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List actions, newest first."""
-    _call(lambda front: front.list_actions(home, user, state, run_id, json=json))
+    _call(lambda front: front.list_actions(home, user, state, run_id, limit, json=json))
 
 
 @actions_app.command("show")
@@ -185,10 +185,11 @@ def approvals_list(
     home: Home = DEFAULT_HOME,
     user: User = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are answered or over.")] = False,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List what waits for an answer; what expires soonest comes first."""
-    _call(lambda front: front.list_approvals(home, user, everything, json=json))
+    _call(lambda front: front.list_approvals(home, user, everything, limit, json=json))
 
 
 @approvals_app.command("show")
@@ -216,10 +217,11 @@ def letters_list(
     home: Home = DEFAULT_HOME,
     user: User = None,
     replayed: Annotated[bool, typer.Option("--replayed", help="Also those that were replayed.")] = False,
+    limit: Limit = 200,
     json: Json = False,
 ) -> None:
     """List dead letters, newest first."""
-    _call(lambda front: front.list_letters(home, user, replayed, json=json))
+    _call(lambda front: front.list_letters(home, user, replayed, limit, json=json))
 
 
 @letters_app.command("show")
@@ -296,6 +298,10 @@ def autonomy_reset(
     _call(lambda _: _control().reset_autonomy(home, user, kind, json=json))
 
 
+def _accounts(**words: list[str] | None) -> dict[str, list[str]]:
+    return {domain: given or [] for domain, given in words.items()}
+
+
 def _time(text: str) -> datetime | None:
     if not text:
         return None
@@ -331,6 +337,9 @@ def _call(command: Any) -> None:
     except BrodyError as error:
         typer.echo(f"brody: {error} [{error.code}]", err=True)
         raise typer.Exit(1) from None
+    except UnicodeEncodeError as error:  # a word of the command line has bytes that are none
+        typer.echo(f"brody: {error.object!r:.80} is no text. Write it in UTF-8.", err=True)
+        raise typer.Exit(2) from None
     except BrokenPipeError:
         raise  # whoever read the output has enough
     except OSError as error:

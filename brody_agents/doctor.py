@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from brody_agents.brody import Brody
 from brody_agents.errors import BrodyError
@@ -69,7 +69,8 @@ async def _ledger(brody: Brody) -> Finding:
             await learn(tx, brody.ledger.vault, users)
     except BrodyError as error:
         return _failed("ledger", error)
-    return Finding("ledger", True, f"{brody.home}/brody.db")
+    database = brody.settings.database_url
+    return Finding("ledger", True, repr(make_url(database)) if database else f"{brody.home}/brody.db")
 
 
 async def _bus(brody: Brody) -> Finding:

@@ -39,6 +39,28 @@ class Terminal(BrodyError):
     code = "terminal"
 
 
+LONGEST = 2_000
+"""Characters that are kept of what an error says."""
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says, as text that can be stored.
+
+    Somebody's error may fail when it is asked, quote a whole file, or have half a character in it (the name of a file
+    that is no UTF-8).
+    """
+    try:
+        words = str(error)
+    except Exception:
+        words = "it cannot say what"
+    return words[:LONGEST].encode("utf-8", "backslashreplace").decode()
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says, and what it is where it is none of this package's."""
+    return words_of(error) if isinstance(error, BrodyError) else f"{type(error).__name__}: {words_of(error)}"
+
+
 # -- the caller must act ------------------------------------------------------------------------------
 
 
@@ -177,6 +199,12 @@ class TooManyOutputs(Terminal):
 
     code = "too_many_outputs"
     remedy = "Put out less for one message, or raise BRODY_OUTPUT_LIMIT."
+
+
+class Unwritable(Terminal):
+    """What a handler put out cannot be written to the ledger."""
+
+    code = "unwritable"
 
 
 class Poison(Terminal):

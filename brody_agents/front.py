@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -44,6 +44,9 @@ COLLECT_AFTER = (20_000, 20, 20)
 """New objects between two looks for unused cycles: a page of mail or a turn makes far more than Python's 700."""
 RUN_COLLECTS_AFTER = (300_000, 20, 20)
 """The same while a mailbox is read: most objects of a few turns are gone by then, and the process ends with the run."""
+
+T = TypeVar("T")
+_NOT_KEPT = "Nothing of it is kept; brody demo, without --once, keeps the day for the other commands."
 
 _out = Console()
 _err = Console(stderr=True)
@@ -82,6 +85,9 @@ async def work(home: Path, accounts: Mapping[str, Any], partitions: str) -> None
         name = await brody.worker_name()
         stop = asyncio.Event()
         _stop_at_signals(stop)
+        if lost := (await brody.bus()).get("failed"):
+            said = f"{lost['bus']} at {lost.get('at', '?')} cannot be reached; it works with a bus in memory."
+            _err.print(f"brody: {said}", markup=False, soft_wrap=True)
         _err.print(f"brody: {name} works on {brody.home}.", markup=False, soft_wrap=True)
         await brody.work(stop)
 
@@ -145,6 +151,9 @@ async def run_demo(home: Path | None, *, json: bool) -> None:
     options = {"user_id": DEMO_USER, "timezone": DEMO_ZONE, "now": DEMO_NOW}
     with tempfile.TemporaryDirectory(prefix="brody-demo-") as scratch:
         await run_playbook(home or Path(scratch), "prepare-my-day", accounts, options, json=json)
+    if not json:
+        kept = f"The day is kept in {home}: add --home {home} to the commands." if home else _NOT_KEPT
+        _out.print(kept, markup=False, soft_wrap=True)
 
 
 def demo_folder() -> Path:
@@ -200,12 +209,14 @@ async def show_run(home: Path, run_id: str, *, json: bool) -> None:
         show_brief(_out, Brief.model_validate(brief))
 
 
-async def list_actions(home: Path, user: str | None, state: str | None, run_id: str | None, *, json: bool) -> None:
+async def list_actions(
+    home: Path, user: str | None, state: str | None, run_id: str | None, limit: int, *, json: bool
+) -> None:
     """Print actions; raise ``ConfigurationError`` for a state that there is none of."""
     if state is not None and state not in list(ActionState):
         raise ConfigurationError(f"There is no state {state!r}.", f"Use one of: {', '.join(ActionState)}.")
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.actions.list(user, state=state, run_id=run_id)
+        found = _at_most(limit, await brody.actions.list(user, state=state, run_id=run_id, limit=limit + 1))
     if json:
         _print_json([asdict(action) for action in found])
         return
@@ -226,7 +237,8 @@ async def show_action(home: Path, action_id: str, *, json: bool) -> None:
     rows += [("waits until", f"{action.not_before:%Y-%m-%d %H:%M:%S} UTC")] if action.put_off else []
     rows += [("why", action.why), ("proposed by", action.proposed_by), ("cause", action.cause)]
     rows += [(f"argument {name}", _shown(value)) for name, value in action.arguments.items()]
-    rows += [("comes from", _origin(action.provenance)), ("result", _shown(action.result))]
+    rows += [("comes from", _origin(action.provenance))]
+    rows += [("result", _shown(action.result))] if action.result else []
     rows += [("done at", f"{action.done_at:%Y-%m-%d %H:%M:%S} UTC")] if action.done_at else []
     never = action.state.final and action.state is not ActionState.DONE
     rows += [] if never else [("undo", cannot_undo or f"brody actions undo {action.id[:8]}")]
@@ -253,10 +265,10 @@ async def settle_action(home: Path, action_id: str, done: bool, *, json: bool) -
     _print_json(asdict(action)) if json else _out.print(_stands(action), markup=False)
 
 
-async def list_approvals(home: Path, user: str | None, everything: bool, *, json: bool) -> None:
+async def list_approvals(home: Path, user: str | None, everything: bool, limit: int, *, json: bool) -> None:
     """Print cards."""
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.approvals.list(user, open_only=not everything)
+        found = _at_most(limit, await brody.approvals.list(user, open_only=not everything, limit=limit + 1))
     if json:
         _print_json([asdict(card) for card in found])
         return
@@ -360,17 +372,17 @@ def _arguments(text: str) -> dict[str, Any] | None:
         return None
     try:
         found = json_module.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"--arguments is no JSON: {error}.", "Give a JSON object.") from None
     if not isinstance(found, dict):
         raise ConfigurationError("--arguments is no JSON object.", 'Give one, such as \'{"title": "Call Ada"}\'.')
     return found
 
 
-async def list_letters(home: Path, user: str | None, replayed: bool, *, json: bool) -> None:
+async def list_letters(home: Path, user: str | None, replayed: bool, limit: int, *, json: bool) -> None:
     """Print dead letters."""
     async with Brody(home=home, agents=[]) as brody:
-        found = await brody.dead_letters.list(user, replayed=replayed)
+        found = _at_most(limit, await brody.dead_letters.list(user, replayed=replayed, limit=limit + 1))
     if json:
         _print_json([_letter(letter) for letter in found])
         return
@@ -413,6 +425,13 @@ async def doctor(home: Path, accounts: Mapping[str, Any], *, json: bool) -> None
         _print_table(("", "what", "found", "what to do"), rows)
     if not all(f.ok for f in findings):
         raise SystemExit(1)
+
+
+def _at_most(limit: int, found: list[T]) -> list[T]:
+    """Return what is listed, and say on standard error that there is more."""
+    if len(found) > limit:
+        _err.print(f"brody: there are more than these {limit}; --limit lists them.", markup=False, soft_wrap=True)
+    return found[:limit]
 
 
 def _origin(provenance: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from brody_agents.communication.message_protocol import (
     UnknownPayload,
 )
 from brody_agents.communication.payloads import built_in_registry
-from brody_agents.errors import ConfigurationError
+from brody_agents.errors import ConfigurationError, said
 
 GROUP = "brody_agents.agents"
 
@@ -98,7 +98,7 @@ class Registry:
                     raise TypeError(f"{entry.value} gives a {type(made).__name__}, no BrodyAgent")
                 self.add(made)
             except (Exception, SystemExit) as error:  # whatever a third party's code raises: the rest runs
-                self.failures.append(PluginFailure(entry.name, f"{type(error).__name__}: {error}"))
+                self.failures.append(PluginFailure(entry.name, said(error)))
 
 
 def _nowhere(unknown: bool, kind: str, said: str) -> Route:

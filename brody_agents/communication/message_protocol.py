@@ -96,6 +96,9 @@ def _text_or_day(value: object) -> object:
 
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
+NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": "^[^\\u0000]*$"}
+Name = Annotated[Identifier, WithJsonSchema(NAME_SCHEMA)]
+"""An identifier of the envelope; encode and decode refuse one with a NUL, which PostgreSQL stores in no text."""
 Time = Annotated[
     AwareDatetime,
     BeforeValidator(_text_or_time),
@@ -108,6 +111,12 @@ Day = Annotated[
     WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{_DAY}$"}),
 ]
 """A date in the user's zone."""
+
+
+_NAMES = (
+    "sender", "recipient", "message_type", "id", "correlation_id", "causation_id", "run_id", "schema_version"
+)  # fmt: skip
+_CONTEXT_NAMES = ("user_id", "workspace_id")
 
 
 class Priority(StrEnum):
@@ -186,8 +195,8 @@ class MessageContext(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    user_id: Identifier
-    workspace_id: Identifier
+    user_id: Name
+    workspace_id: Name
     timestamp: Time
 
 
@@ -249,18 +258,18 @@ class PayloadRegistry:
 class _Envelope(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
 
-    sender: Identifier
+    sender: Name
     """Name of the agent that speaks."""
-    recipient: Identifier
+    recipient: Name
     """Name of an agent, ``coordinator``, or ``*`` for every agent that handles the message type."""
     context: MessageContext
-    id: Identifier = Field(default_factory=lambda: str(uuid.uuid4()))
+    id: Name = Field(default_factory=lambda: str(uuid.uuid4()))
     """Unique among all messages; made where it is absent. The same id is the same message, handled once."""
-    correlation_id: Identifier | None = None
+    correlation_id: Name | None = None
     """Id of the message that the exchange began with."""
-    causation_id: Identifier | None = None
+    causation_id: Name | None = None
     """Id of the message that this one comes from."""
-    run_id: Identifier | None = None
+    run_id: Name | None = None
     """The run of a playbook that the message belongs to."""
     priority: AnyPriority = Priority.NORMAL
     """Which work comes first; ``medium`` is read as ``normal``."""
@@ -268,7 +277,7 @@ class _Envelope(BaseModel):
     """After it the message is not handled any more."""
     not_before: Time | None = None
     """Before it the message is not handled."""
-    schema_version: Identifier = SCHEMA_VERSION
+    schema_version: Name = SCHEMA_VERSION
     """The version of this protocol."""
     traceparent: str | None = None
     """The trace that the message is part of, as W3C Trace Context writes it."""
@@ -338,6 +347,7 @@ def encode(message: AgentMessage) -> bytes:
         raise ProtocolError("unencodable", "$.agent_message", b"", "a number is not finite")
     _check_size(data)
     _check_depth(data, {"agent_message": body})
+    _check_names(data, body)
     return data
 
 
@@ -390,6 +400,7 @@ def _open(data: bytes) -> dict[str, Any]:
         raise ProtocolError("not_a_message", "$", data, 'an object {"agent_message": {…}} is needed')
     _check_depth(data, document)
     envelope: dict[str, Any] = document["agent_message"]
+    _check_names(data, envelope)
     return envelope
 
 
@@ -401,6 +412,17 @@ def _check_size(data: bytes) -> None:
 def _check_depth(data: bytes, document: object) -> None:
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         raise ProtocolError("too_deep", "$", data, f"a message nests at most {MAX_DEPTH} objects and arrays")
+
+
+def _check_names(data: bytes, envelope: dict[str, Any]) -> None:
+    if b"\\u0000" not in data:  # so JSON writes a NUL; looking for it costs less than a pattern a field
+        return
+    context = envelope.get("context")
+    named = [(name, envelope.get(name)) for name in _NAMES]
+    named += [(f"context.{name}", context.get(name)) for name in _CONTEXT_NAMES if isinstance(context, dict)]
+    for path, value in named:
+        if isinstance(value, str) and "\0" in value:
+            raise ProtocolError("invalid", f"$.agent_message.{path}", data, "a name has no NUL in it")
 
 
 def _depth(value: object) -> int:

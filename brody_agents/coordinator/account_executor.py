@@ -41,6 +41,7 @@ from brody_agents.errors import (
     ProviderUnavailable,
     Retryable,
     Stale,
+    said,
 )
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
@@ -214,11 +215,11 @@ class AccountExecutor(Executor):
         """Have an action wait that could not be begun, or asked about; end it where waiting is in vain."""
         when = pauses.until(error, action.tries + 1)
         if when is not None:
-            await self._leave(action, _waiting(action, _said(error), when))
+            await self._leave(action, _waiting(action, said(error), when))
         elif action.state is ActionState.UNKNOWN:  # whatever it is, nobody knows the outcome now
-            await self._leave(action, _waiting(action, _said(error), _again(action)))
+            await self._leave(action, _waiting(action, said(error), _again(action)))
         else:
-            await self._leave(action, action.moved(ActionState.FAILED, _said(error)))
+            await self._leave(action, action.moved(ActionState.FAILED, said(error)))
 
     async def _hold_back(self, action: ActionRecord) -> None:
         """Have a move wait for the shares of its file."""
@@ -307,11 +308,11 @@ class AccountExecutor(Executor):
         log.warning("effect failed", action=job.action.id, kind=job.action.kind, exc_info=error)
         if isinstance(error, NotSent):
             policy = pauses.DEFERRED if job.action.kind in HELD else pauses.ATTEMPTS
-            return _once_more(job.action, str(error), policy), error
+            return _once_more(job.action, said(error), policy), error
         perhaps = (OutcomeUnknown, Retryable)
         if isinstance(error, BrodyError) and (isinstance(error, Stale) or not isinstance(error, perhaps)):
-            return job.action.moved(ActionState.FAILED, str(error)), error
-        return job.action.moved(ActionState.UNKNOWN, f"{_said(error)} {_UNKNOWN}"), error
+            return job.action.moved(ActionState.FAILED, said(error)), error
+        return job.action.moved(ActionState.UNKNOWN, f"{said(error)} {_UNKNOWN}"), error
 
     async def _settle(self, action: ActionRecord) -> Denied | None:
         """Ask the account what became of an action."""
@@ -438,7 +439,3 @@ def _waiting(action: ActionRecord, why: str, until: datetime) -> ActionRecord:
 
 def _again(action: ActionRecord) -> datetime:
     return pauses.after(pauses.OUTCOME, action.tries + 1)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, BrodyError) else f"{type(error).__name__}: {error}"

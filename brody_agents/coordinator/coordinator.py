@@ -24,11 +24,11 @@ from brody_agents.communication.message_protocol import PERSON
 from brody_agents.context import Proposal
 from brody_agents.coordinator.admission import Admission, Decoded, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
-from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext
+from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext, failure_of
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.partitions import Fences, Share
 from brody_agents.coordinator.progress import RunBook
-from brody_agents.errors import BusUnavailable
+from brody_agents.errors import BusUnavailable, Retryable, Unwritable, said
 from brody_agents.ledger import autonomy, items, partitions
 from brody_agents.ledger import messages as backlog
 from brody_agents.ledger.actions import ActionRecord
@@ -242,24 +242,53 @@ class Coordinator:
     # -- the transaction ----------------------------------------------------------------------------
 
     async def _commit(self, finished: Sequence[Finished]) -> Turn:
-        """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
-        turn = Turn()
+        """Commit outcomes together; one that cannot be written is a failure, and harms no other."""
+        try:
+            return await self._transaction(finished)
+        except (Retryable, OSError):
+            raise  # nobody's fault here
+        except Exception:
+            writable = [await self._writable(f) for f in finished]
+            if writable == list(finished):
+                raise  # the ledger's own fault
+            return await self._transaction(writable)
+
+    async def _writable(self, finished: Finished) -> Finished:
+        """Return an outcome that can be written by itself, or the failure that says why it cannot be."""
+        try:
+            with suppress(_Tried):
+                async with self._ledger.write() as tx:
+                    await self._written(tx, [finished])
+                    raise _Tried  # the only end of a write transaction that keeps nothing
+        except (Retryable, OSError):
+            raise
+        except Exception as error:
+            failure = failure_of(_agent(finished), Unwritable(f"What it put out cannot be written: {said(error)}"))
+            return Finished(finished.lane, finished.deliveries, failure=failure)
+        return finished
+
+    async def _transaction(self, finished: Sequence[Finished]) -> Turn:
         async with self._ledger.write(within=_scopes(finished)) as tx:
-            finished = await self._held(tx, finished)
-            await self._settle_context(tx, finished, turn)
-            await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
-            judged = await self._judged(tx, turn.settled)
-            turn.actions = await self._resolver.settle(tx, judged)
-            await self._cards.make(tx, turn.actions)
-            turn.outgoing = await self._write(tx, turn.settled)
-            for f in turn.settled:
-                for write in f.outcome.writes:
-                    await write(tx)
-            await self._mark(tx, turn)
-            await audit.append(tx, [*map(_proposed, turn.actions), *_failed(turn.settled)])
-            following = await self._runs.advance(tx, _runs(turn.settled))
-            turn.outgoing += await backlog.write(tx, self._ledger.vault, following.messages)
-            turn.completed = following.completed
+            return await self._written(tx, finished)
+
+    async def _written(self, tx: AsyncConnection, finished: Sequence[Finished]) -> Turn:
+        """Write outcomes: claims, verdicts, messages, context, handled, audit."""
+        turn = Turn()
+        finished = await self._held(tx, finished)
+        await self._settle_context(tx, finished, turn)
+        await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
+        judged = await self._judged(tx, turn.settled)
+        turn.actions = await self._resolver.settle(tx, judged)
+        await self._cards.make(tx, turn.actions)
+        turn.outgoing = await self._write(tx, turn.settled)
+        for f in turn.settled:
+            for write in f.outcome.writes:
+                await write(tx)
+        await self._mark(tx, turn)
+        await audit.append(tx, [*map(_proposed, turn.actions), *_failed(turn.settled)])
+        following = await self._runs.advance(tx, _runs(turn.settled))
+        turn.outgoing += await backlog.write(tx, self._ledger.vault, following.messages)
+        turn.completed = following.completed
         return turn
 
     async def _write(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[Stored]:
@@ -381,6 +410,10 @@ class Coordinator:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
         await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
+
+
+class _Tried(Exception):
+    """It could be written."""
 
 
 OUTSIDE = PERSON

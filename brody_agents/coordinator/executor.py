@@ -28,7 +28,7 @@ from brody_agents.communication.message_protocol import (
 from brody_agents.coordinator import effects, inverses
 from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.progress import Following, RunBook
-from brody_agents.errors import BrodyError
+from brody_agents.errors import said
 from brody_agents.ledger import actions, messages
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
@@ -122,9 +122,8 @@ class Executor:
         except DBAPIError:
             raise  # the ledger's fault, not the action's
         except Exception as error:  # an effect may run into anything: the action fails, the others go on
-            said = str(error) if isinstance(error, BrodyError) else f"{type(error).__name__}: {error}"
             log.warning("effect failed", action=action.id, kind=action.kind, exc_info=True)
-            tried = tried.moved(ActionState.FAILED, said)
+            tried = tried.moved(ActionState.FAILED, said(error))
         return inverses.ended(replace(action, fence=tried.fence), tried)
 
 

@@ -15,7 +15,7 @@ from brody_agents.communication.message_protocol import AgentMessage
 from brody_agents.context import Context, Outcome, current
 from brody_agents.coordinator.in_hand import InHand
 from brody_agents.coordinator.task_scheduler import PATIENCE, pause
-from brody_agents.errors import BrodyError, HandlerTimeout
+from brody_agents.errors import BrodyError, HandlerTimeout, words_of
 from brody_agents.observability import logger
 
 log = logger(__name__)
@@ -169,7 +169,7 @@ class Lane:
         if len(deliveries) > 1:
             self._one_by_one(deliveries)
         else:
-            self._ended(deliveries, Outcome(), _failure(self.agent.name, error))
+            self._ended(deliveries, Outcome(), failure_of(self.agent.name, error))
 
     def _postponed(self, deliveries: list[Delivery], tries: int, wait: float) -> None:
         for delivery in deliveries:
@@ -269,6 +269,7 @@ def _overdue(limit: float) -> HandlerTimeout:
     return HandlerTimeout(f"It did not end within {limit:g} s.")
 
 
-def _failure(agent: str, error: BaseException) -> Failure:
+def failure_of(agent: str, error: BaseException) -> Failure:
+    """Return the failure that an error is."""
     code = error.code if isinstance(error, BrodyError) else "handler_failed"
-    return Failure(code, f"{agent}: {type(error).__name__}: {error}")
+    return Failure(code, f"{agent}: {type(error).__name__}: {words_of(error)}")

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from brody_agents.action import CATALOGUE, ActionState, AgentAction
+from brody_agents.arguments import is_storable
 from brody_agents.communication.message_protocol import (
     COORDINATOR,
     AgentMessage,
@@ -32,6 +33,10 @@ AnswerKind = Literal["approve", "edit", "reject", "respond"]
 LONGEST = 2000
 """Characters of a text that the person sends to an agent."""
 _PAST = {"approve": "approved", "edit": "edited", "reject": "rejected", "respond": "responded"}
+_MISFITS = (
+    ("This answer has arguments.", "Only edit takes arguments."),
+    ("The answer 'edit' has no arguments.", "Give all arguments of the action, those that stay as well."),
+)
 _A = table(Action).c
 
 
@@ -49,9 +54,11 @@ class Answer:
         if kind not in get_args(AnswerKind):
             raise InvalidArguments(f"{kind!r} is no answer.", f"Use one of: {', '.join(get_args(AnswerKind))}.")
         if (kind == "edit") != (arguments is not None):
-            raise InvalidArguments(f"The answer {kind!r} and its arguments do not fit.", "Only edit takes arguments.")
+            raise InvalidArguments(*_MISFITS[kind == "edit"])
         if kind == "respond" and not text.strip():
             raise InvalidArguments("The answer 'respond' has no text.", "Say what the agent should hear.")
+        if not is_storable(text):
+            raise InvalidArguments("The text has a NUL, or half of a character, in it.", "Write it in UTF-8.")
         if len(text) > LONGEST:
             raise InvalidArguments(f"The text has {len(text)} characters.", f"Use at most {LONGEST}.")
         return cls(kind, arguments, text)  # type: ignore[arg-type]  # checked above

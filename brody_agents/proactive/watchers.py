@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from brody_agents.arguments import is_storable
 from brody_agents.communication import payloads
 from brody_agents.communication.message_protocol import Payload
 from brody_agents.compute import Pool
-from brody_agents.errors import BrodyError, ItemUnreadable, LedgerError, LedgerFull, ProviderError
+from brody_agents.errors import BrodyError, ItemUnreadable, LedgerError, LedgerFull, ProviderError, said
 from brody_agents.integrations.base import BadItem, Page, Provider
 from brody_agents.integrations.calendar.base import RawEvent
 from brody_agents.integrations.contacts.base import RawContact
@@ -34,6 +35,7 @@ from brody_agents.proactive.announcements import ReadyMail, announcement, ready_
 log = logger(__name__)
 _UTC = ZoneInfo("UTC")
 Progress = Callable[[int], None]
+_MEND = "Mend its provider."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Watcher:
             return error
         except Exception as error:  # whatever a third party's provider raises: the other accounts are read
             log.warning("account not read", account=provider.account, exc_info=True)
-            return ProviderError(f"{provider.account} failed: {type(error).__name__}: {error}.", "Mend its provider.")
+            return ProviderError(f"{provider.account} failed: {said(error)}.", _MEND)
         return None
 
     async def _known(self, owner: Owner, domain: str) -> Mapping[str, str]:
@@ -85,6 +87,8 @@ class Watcher:
 
     async def _write(self, owner: Owner, domain: str, page: Page[Any]) -> None:
         reader = READERS[domain]
+        if not is_storable([page.cursor, *map(reader.key, page.items), *((bad.key, bad.version) for bad in page.bad)]):
+            raise ProviderError(f"{owner.account} has an id with a NUL, or half of a character, in it.", _MEND)
         announced = [a for item in page.items if (a := reader.announce(owner, item)) is not None]
         async with self.ledger.write() as tx:
             await reader.write(tx, self, owner, page.items)

@@ -184,6 +184,10 @@ def _found(scenario: Scenario | str) -> tuple[Module, str]:
     """Return the module and the name of a scenario."""
     if isinstance(scenario, str):
         module, _, function = scenario.rpartition(":")
+        if not module or not function:
+            raise ConfigurationError(
+                f"{scenario!r} is no scenario.", "Write it as FILE.py:function or module:function."
+            )
         return Path(module) if module.endswith(".py") else module, function
     file, own = inspect.getsourcefile(scenario), inspect.getmodule(scenario)
     if file is None or "<" in scenario.__qualname__:

@@ -85,6 +85,8 @@ def sources_of(module: Module) -> Iterator[tuple[str, Path]]:
 
 def _place(module: Module) -> tuple[str, Path]:
     if isinstance(module, Path):
+        if not module.is_file():
+            raise NoSuchModule(f"There is no file {module}.", "Name a module that Python finds, or its file.")
         return module.stem, module
     if isinstance(module, ModuleType):
         file = getattr(module, "__file__", None)

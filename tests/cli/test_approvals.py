@@ -55,9 +55,12 @@ def test_an_edit_takes_the_arguments_as_json(asked: Commands) -> None:
     card = cards(asked.kit, asked.home)[0]
     edit = ("approvals", "decide", card["id"], "edit", "--arguments")
     refused(asked(*edit, "{"), 2, "--arguments is no JSON")
+    refused(asked(*edit, "[" * 100_000), 2, "--arguments is no JSON")
     refused(asked(*edit, "[]"), 2, "--arguments is no JSON object")
     refused(asked(*edit, "{}"), 1, "[invalid_arguments]")
-    refused(asked(*edit[:4]), 1, "Only edit takes arguments", "[invalid_arguments]")
+    refused(asked(*edit[:4]), 1, "'edit' has no arguments. Give all", "[invalid_arguments]")
+    refused(asked(*edit[:3], "approve", "--arguments", "{}"), 1, "Only edit takes arguments", "[invalid_arguments]")
+    refused(asked(*edit[:3], "reject", "--text", "a\udcff"), 1, "The text has", "[invalid_arguments]")
     edited = decided(asked(*edit, '{"text": "In my words"}', "--json"))
     assert edited["action"]["state"] == "done"
     assert edited["action"]["arguments"] == {"text": "In my words"}

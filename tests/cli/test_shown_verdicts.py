@@ -41,7 +41,7 @@ async def test_a_person_reads_who_keeps_the_time_and_why(
         "Keep what holds the time; Take the time for this one; Find another time for this one",
         "between Dentist (health_agent); Garden (garden_agent)",
         "looked at",
-        "this: person no, hard yes, priority high, deadline none;",
+        "proposed: person no, hard yes, priority high, deadline none;",
     ):
         assert part in shown
 
@@ -50,5 +50,5 @@ async def test_a_program_reads_the_same(home: Path, capsys: pytest.CaptureFixtur
     action_id = await settled(home)
     await front.show_action(home, action_id, json=True)
     (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
-    assert (verdict["rule"], verdict["inputs"]["other"]["priority"]) == ("outranked", "normal")
+    assert (verdict["rule"], verdict["inputs"]["held"]["priority"]) == ("outranked", "normal")
     assert [p["by"] for p in verdict["parties"]] == ["health_agent", "garden_agent"]

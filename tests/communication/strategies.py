@@ -28,7 +28,7 @@ patient = settings(deadline=None)
 """For a property: a machine that is busy is no fault."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-identifiers = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+identifiers = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | numbers | texts
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -143,7 +143,10 @@ def wire_documents(draw: st.DrawFn) -> dict[str, Any]:
     envelope = draw(allowed({"$ref": "#/$defs/AgentMessage"}))
     model, payload = draw(payload_documents)
     known = {"message_type": model.message_type, "payload": payload}
-    unknown = {"message_type": "x" + draw(texts), "payload": draw(st.dictionaries(texts, json_values, max_size=3))}
+    unknown = {
+        "message_type": "x" + draw(identifiers),
+        "payload": draw(st.dictionaries(texts, json_values, max_size=3)),
+    }
     return {"agent_message": envelope | draw(st.sampled_from([known, unknown]))}
 
 
@@ -168,7 +171,7 @@ def mutated(draw: st.DrawFn, document: Any) -> Any:
 odd_values: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, False, 0, 1, -1, 0.5, -1.5, 2**63, 2**64 - 1),
-        *("", "0", "1", "yes", "true", "null", "x" * 513, "x" * 2001, "medium", "urgent", "any", "self"),
+        *("", "\0", "0", "1", "yes", "true", "null", "x" * 513, "x" * 2001, "medium", "urgent", "any", "self"),
         *("2026-03-02", "2026-03-02T09:00:00", "2026-03-02T09:00Z", "1760000000"),
         *([], {}, [[]], [None], {"": None}, {"id": 1}, ["any"]),
     ]

@@ -267,6 +267,22 @@ def test_a_payload_without_a_type_is_refused() -> None:
         encode(notification().model_copy(update={"payload": Nameless()}))
 
 
+@pytest.mark.parametrize("name", ["sender", "recipient", "id", "run_id", "message_type", "user_id", "workspace_id"])
+def test_a_name_with_a_nul_is_refused_in_both_directions(name: str) -> None:
+    """PostgreSQL stores none in a text; in a payload, which is sealed, it may stand."""
+    payload = UnknownPayload(type_name="t", data={"text": "a\0b"})
+    wire = encode(AgentMessage(sender="a", recipient="b", payload=payload, context=new_context("me")))
+    assert decode(wire, REGISTRY).payload == payload
+    document = orjson.loads(wire)
+    holder = document["agent_message"]
+    (holder["context"] if name in holder["context"] else holder)[name] = "a\0b"
+    with pytest.raises(ProtocolError, match=f"{name}: a name has no NUL in it"):
+        decode(orjson.dumps(document), REGISTRY)
+    holder["payload"] = UnknownPayload(type_name=holder.pop("message_type"), data={})
+    with pytest.raises(ProtocolError, match=f"{name}: a name has no NUL in it"):
+        encode(AgentMessage.model_validate(holder))
+
+
 def test_what_no_decoder_would_take_is_refused_when_it_is_written() -> None:
     deep: Any = "end"
     for _ in range(MAX_DEPTH):

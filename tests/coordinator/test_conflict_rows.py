@@ -63,8 +63,8 @@ async def test_a_hard_time_comes_before_one_that_can_be_moved(court: Court, at_o
         "It is being placed at another time."
     )
     assert verdict.otherwise == "Whoever came first would have kept the time."
-    assert verdict.inputs["this"]["hard"] is True
-    assert verdict.inputs["other"] == {"person": False, "hard": False, "priority": "high", "deadline": None}
+    assert verdict.inputs["proposed"]["hard"] is True
+    assert verdict.inputs["held"] == {"person": False, "hard": False, "priority": "high", "deadline": None}
 
 
 async def test_who_cannot_be_moved_and_is_outranked_is_asked_about_with_three_options(court: Court) -> None:

@@ -73,6 +73,17 @@ async def test_a_rule_that_raises_has_the_person_asked(court: Court) -> None:
     assert (await court.verdict(note)).why == "The rule “broken” failed: RuntimeError. You decide."
 
 
+async def test_a_rule_that_gives_no_ruling_has_the_person_asked(court: Court) -> None:
+    def says_yes(action: ActionRecord, scene: Scene) -> Any:
+        return "yes"
+
+    court.resolver = ConflictResolver(court.ledger.vault, with_own(RULES, [OwnRule(says_yes)]))
+    note = propose("notify", {"text": "Hello"})
+    (asked,) = await court.settle(note)
+    assert asked.state is ActionState.AWAITING_APPROVAL
+    assert (await court.verdict(note)).why == "The rule “says_yes” failed: TypeError. You decide."
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have packages installed that add rules, some of them broken."""

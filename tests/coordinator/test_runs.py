@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -209,7 +210,9 @@ async def test_a_run_that_was_given_up_goes_on_with_its_id(place: Place) -> None
     assert clerk.diary == ["note a for me", "note b for me", "scan of 2 mails, 2 tasks for me", "brief for me"]
 
 
-@pytest.mark.parametrize("error", [ProviderUnavailable("It is away."), OSError("cable"), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("It is away."), OSError("cable"), ZeroDivisionError(), OSError("half\udcff")]
+)
 async def test_an_account_that_fails_in_whatever_way_is_a_problem_of_its_own(quick: Place, error: Exception) -> None:
     """The others are read; when nothing can be read the run ends with the account's error, and can begin again."""
     clerk, good, bad = Clerk(), Mailbox("a"), Mailbox("b", account="box:2", broken=error)
@@ -224,6 +227,19 @@ async def test_an_account_that_fails_in_whatever_way_is_a_problem_of_its_own(qui
         assert [run.state for run in await brody.runs.list()] == ["failed"]
         bad.broken = None
         assert (await brody.run("inbox-scan", now=NOW)).counts.messages_read == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["memory", pytest.param("redis-and-postgres", marks=pytest.mark.integration)], indirect=True
+)
+@pytest.mark.parametrize("key", ["a\0b", "half\udcff"])
+async def test_an_account_with_ids_that_cannot_be_stored_is_a_problem_of_its_own(place: Place, key: str) -> None:
+    clerk, good, bad = Clerk(), Mailbox("a"), Mailbox("b", account="box:2")
+    bad.mails = [replace(bad.mails[0], key=key)]
+    async with place.brody(clerk, accounts={"mail": [bad, good]}) as brody:
+        brief = await brody.run("inbox-scan", now=NOW)
+    assert [(p.account, "NUL" in p.what) for p in brief.problems] == [("box:2", True)]
+    assert (brief.complete, brief.counts.messages_read) == (True, 1)
 
 
 async def test_what_agents_reason_with_is_the_time_of_the_run(settings: Settings) -> None:

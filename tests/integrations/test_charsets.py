@@ -13,7 +13,9 @@ NAMES = ["", "utf-8", "us-ascii", "iso-8859-1", "utf-7", "utf-16", "iso-2022-jp"
 
 @given(st.binary(max_size=300), st.sampled_from(NAMES))
 def test_any_bytes_become_text_that_can_be_stored(data: bytes, charset: str) -> None:
-    clean(decode(data, charset)).encode("utf-8")
+    text = clean(decode(data, charset))
+    assert "\0" not in text
+    assert text.encode().decode() == text
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_linked_data_is_kept_as_it_is() -> None:
 def test_any_html_becomes_text_that_can_be_stored(parts: list[str]) -> None:
     found = html_text("".join(parts))
     for text in (found.text, found.own, found.title, *found.json_ld):
-        text.encode("utf-8")
+        assert "\0" not in text
+        assert text.encode().decode() == text
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,9 @@ async def test_a_scenario_that_no_other_process_can_find_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="no scenario"):
         Harness(inner)
+    for word in ("tests/testing/test_harness.py", ":work", "nowhere.py:"):
+        with pytest.raises(ConfigurationError, match="no scenario"):
+            Harness(word)
 
 
 async def test_a_module_that_cannot_be_imported_is_reported_with_its_error(tmp_path: Path) -> None:

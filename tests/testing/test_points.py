@@ -66,7 +66,7 @@ def test_the_framework_has_points_wherever_it_waits() -> None:
     assert len(names) == len(points) > 500
     assert names >= {
         "brody_agents.coordinator.coordinator:Coordinator.turn await self._admission.admit",
-        "brody_agents.coordinator.coordinator:Coordinator._commit exit self._ledger.write",
+        "brody_agents.coordinator.coordinator:Coordinator._transaction exit self._ledger.write",
         "brody_agents.coordinator.coordinator:Coordinator._after await self._bus.acknowledge",
         "brody_agents.coordinator.account_executor:AccountExecutor._admitted await self._tried",
         "brody_agents.ledger.group_commit:GroupCommit._commit exit self._ledger.write",
@@ -94,9 +94,9 @@ def test_the_modules_of_an_agent_come_after_the_framework_s() -> None:
     assert {point.module for point in points[len(crash_points()) :]} == {"tests.testing.counting"}
 
 
-@pytest.mark.parametrize("module", ["there.is.none", "sys", "math"])
-def test_a_module_without_source_is_refused(module: str) -> None:
-    with pytest.raises(NoSuchModule, match=module):
+@pytest.mark.parametrize("module", ["there.is.none", "sys", "math", Path("nowhere/agent.py")])
+def test_a_module_without_source_is_refused(module: str | Path) -> None:
+    with pytest.raises(NoSuchModule, match=str(module)):
         crash_points([module])
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from brody_agents.communication.message_protocol import MAX_NAME, AgentMessage, Payload, schema_uri
+from brody_agents.communication.message_protocol import NAME_SCHEMA, AgentMessage, Payload, schema_uri
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ENVELOPE = "v1/agent_message.schema.json"
@@ -64,9 +64,7 @@ def _with_payload(message: dict[str, Any], known: dict[str, JsonSchemaValue]) ->
         "sender": fields.pop("sender"),
         "recipient": fields.pop("recipient"),
         "message_type": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": MAX_NAME,
+            **NAME_SCHEMA,
             "description": "Name of the payload's schema; an unknown one is kept as it is.",
         },
         "payload": {"type": "object", "description": "What is said; the message type gives its schema."},

@@ -20,6 +20,7 @@ from brody_agents.coordinator.conflicts.slots import busy_slot, slot
 from brody_agents.coordinator.conflicts.stale import stale_read
 from brody_agents.coordinator.conflicts.tasks import same_task
 from brody_agents.coordinator.conflicts.threads import one_draft_a_thread, own_words
+from brody_agents.errors import said
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.observability import logger
 from brody_agents.registry import PluginFailure
@@ -94,7 +95,7 @@ def installed_rules(rules: Sequence[Rule] = RULES) -> tuple[tuple[Rule, ...], li
                 raise TypeError(f"{entry.value} gives a {type(loaded).__name__}, no rule")
             ordered = with_own(ordered, [loaded if isinstance(loaded, OwnRule) else OwnRule(loaded)])
         except (Exception, SystemExit) as error:  # whatever a third party's code raises: the rest runs
-            failures.append(PluginFailure(entry.name, f"{type(error).__name__}: {error}"))
+            failures.append(PluginFailure(entry.name, said(error)))
     return ordered, failures
 
 
@@ -107,7 +108,10 @@ def _guarded(rule: Rule) -> Rule:
 
     def guarded(action: ActionRecord, scene: Scene) -> Ruling | None:
         try:
-            return rule(action, scene)
+            ruling = rule(action, scene)
+            if not isinstance(ruling, Ruling | None):
+                raise TypeError(f"it gave a {type(ruling).__name__}, no ruling")
+            return ruling
         except Exception as error:  # a third party's code may raise anything, and a transaction is open
             log.warning("a rule failed", rule=_name(rule), action=action.id, exc_info=True)
             why = f"The rule “{_name(rule)}” failed: {type(error).__name__}."

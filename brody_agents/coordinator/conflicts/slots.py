@@ -26,7 +26,11 @@ def slot(action: ActionRecord, scene: Scene) -> Ruling | None:
     mine = rank(action, scene)
     stronger = [h for h in holders if h.state not in WAITING or rank(h, scene) >= mine]
     for holder in stronger or holders:
-        inputs = {"this": _said(mine), "other": _said(rank(holder, scene)), "rule": "person, hard, priority, deadline"}
+        inputs = {
+            "proposed": _said(mine),
+            "held": _said(rank(holder, scene)),
+            "order": "person, hard, priority, deadline",
+        }
         if stronger:
             return _loses(action, holder, _because(rank(holder, scene), mine), inputs)
         return _wins(action, holder, _because(mine, rank(holder, scene)), inputs)

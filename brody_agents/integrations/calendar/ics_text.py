@@ -160,7 +160,8 @@ def _content_line(raw: str) -> ContentLine | None:
         parameters[parameter.group(1).upper()] = parameter.group(2).strip('"')
         position = parameter.end()
     colon = raw.find(":", position)
-    return ContentLine(name.group().upper(), parameters, raw[colon + 1 :].strip()) if colon >= 0 else None
+    value = raw[colon + 1 :].replace("\0", "").strip()  # RFC 5545 has no NUL, and some databases store none
+    return ContentLine(name.group().upper(), parameters, value) if colon >= 0 else None
 
 
 def time_zones(block: bytes) -> set[str]:

@@ -55,7 +55,13 @@ def _sections(brief: Brief, titles: dict[str, str]) -> Iterable[tuple[str, Rende
     if not whole_day:
         yield "Inbox", _categories(brief)
     yield "Tasks", _tasks(brief.tasks, titles)
-    yield "Proposals that wait for you", _proposals([p for p in brief.proposals if p.state != "approved"], titles)
+    recorded = [p for p in brief.proposals if p.state == "proposed"]
+    if recorded:
+        after = "Without --dry-run they are done, or wait for you."
+        yield "Proposals, only recorded", Group(_proposals(recorded, titles), Text(after, style="dim"))
+    asked = [p for p in brief.proposals if p.state not in ("approved", "proposed")]
+    if asked or not recorded:
+        yield "Proposals that wait for you", _proposals(asked, titles)
     if brief.analytics:
         yield "Numbers", _numbers(brief.analytics)
 
