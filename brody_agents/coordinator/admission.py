@@ -21,6 +21,7 @@ from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Standing, digest_of
+from brody_agents.ledger.outages import Outages
 from brody_agents.registry import Registry
 
 NOBODY = "nobody"
@@ -65,13 +66,20 @@ class Admission:
     """Let messages in; ``open`` are those that are under way."""
 
     def __init__(
-        self, ledger: Ledger, bus: Bus, registry: Registry, outbox: Outbox, share: Share | None = None
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        registry: Registry,
+        outbox: Outbox,
+        share: Share | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._ledger = ledger
         self._bus = bus
         self._registry = registry
         self._outbox = outbox
         self._share = share or Share()
+        self._outages = outages or Outages()
         self.open: dict[str, OpenMessage] = {}
         self._aside: defaultdict[str, list[Entry]] = defaultdict(list)
         """Entries of open messages that others have published: they are done with when the message is."""
@@ -80,9 +88,10 @@ class Admission:
         """Return the deliveries that entries make; one to no agent only has to be closed."""
         reading = _Reading()
         arrived = self._decoded(entries, reading)
-        standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e)], reading)
+        asked = [(m, e) for m, e in arrived if self._must_ask(m, e)]
+        standing = await self._outages.ride_out(lambda: self._standing(asked, reading))
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
-        await self._bury(reading.burials)
+        await self._outages.ride_out(lambda: self._bury(reading.burials))
         await self._bus.acknowledge(list(reading.over.values()))
         return deliveries
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +18,7 @@ from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, digest_of, length
+from brody_agents.ledger.outages import AWAY
 
 LOOK = 0.5
 """Seconds between counts of the backlog."""
@@ -101,7 +103,8 @@ class Intake:
             return
         for *_, done in group:
             done.set_result(None)
-        await self._pressure.look(len(self._waiting))
+        with suppress(*AWAY):  # they are written: what is counted next says nothing of them
+            await self._pressure.look(len(self._waiting))
 
     async def _stored(self, group: Sequence[Encoded]) -> list[Stored]:
         encoded = {message.id: data for message, data in reversed(group)}  # the first one counts

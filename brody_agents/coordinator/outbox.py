@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from brody_agents.communication.bus.base import Bus, partition_of
 from brody_agents.coordinator.partitions import Share
@@ -15,8 +15,10 @@ from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, Waiting, digest_of
+from brody_agents.ledger.outages import Outages
 
 M = TypeVar("M", Stored, Waiting)
+A = TypeVar("A")
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -39,10 +41,11 @@ class _Sent:
 class Outbox:
     """Keep account of what is under way, and fill the bus from the backlog."""
 
-    def __init__(self, ledger: Ledger, bus: Bus, share: Share | None = None) -> None:
+    def __init__(self, ledger: Ledger, bus: Bus, share: Share | None = None, outages: Outages | None = None) -> None:
         self._ledger = ledger
         self.bus = bus
         self._share = share or Share()
+        self._outages = outages or Outages()
         self._published: dict[str, _Sent] = {}
         self._users: dict[str, str] = {}
         self._count: Counter[str] = Counter()
@@ -93,11 +96,10 @@ class Outbox:
         if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())
-            overdue = self._chosen(
-                await messages.overdue(self._ledger, STREAM_LIMIT, self._share.among)
-            )  # to be recorded
+            late = await self._ask(messages.overdue, self._ledger, STREAM_LIMIT, self._share.among)
+            overdue = self._chosen(late)  # to be recorded
             await self._send(await self._read({message.id for message in overdue}))
-            self._later = await messages.next_due(self._ledger, self._share.among)
+            self._later = await self._ask(messages.next_due, self._ledger, self._share.among)
         elif not self._worth_a_look():
             return
         await self._send(await self._next())
@@ -138,7 +140,8 @@ class Outbox:
         chosen: list[Waiting] = []
         for _ in range(STREAM_LIMIT // USER_LIMIT + 1):
             full = {user_id for user_id, count in self._count.items() if count >= USER_LIMIT}
-            rows = await messages.backlog(self._ledger, STREAM_LIMIT + 1, without=full, among=self._share.among)
+            limit, among = STREAM_LIMIT + 1, self._share.among
+            rows = await self._ask(messages.backlog, self._ledger, limit, without=full, among=among)
             turns = in_turn(rows, await self._longest(rows, full))
             self._behind = full
             chosen += self._chosen([row for row in turns if row.id not in self._users])
@@ -155,7 +158,7 @@ class Outbox:
         since = datetime.now(UTC) - AGEING
         if len(rows) > STREAM_LIMIT:
             limit, among = STREAM_LIMIT // SHARE, self._share.among
-            return await messages.longest_waiting(self._ledger, limit, since, without=full, among=among)
+            return await self._ask(messages.longest_waiting, self._ledger, limit, since, without=full, among=among)
         return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)
 
     async def _lost(self) -> list[Stored]:
@@ -164,9 +167,13 @@ class Outbox:
 
     async def _read(self, ids: set[str]) -> list[Stored]:
         """Return what is to be published of messages that are taken on; those that are closed by now are let go."""
-        found = await messages.still_open(self._ledger, ids)
+        found = await self._ask(messages.still_open, self._ledger, ids)
         self.closed(ids - {message.id for message in found})
         return found
+
+    async def _ask(self, question: Callable[..., Awaitable[A]], *about: Any, **more: Any) -> A:
+        """Ask the ledger, when it is there: what is taken on by then must not be forgotten half-way."""
+        return await self._outages.ride_out(lambda: question(*about, **more))
 
     async def _send(self, chosen: Sequence[Stored]) -> None:
         now = time.monotonic()

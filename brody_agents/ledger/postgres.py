@@ -93,6 +93,8 @@ def explained(error: DBAPIError) -> BrodyError | None:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if error.connection_invalidated or (state or "").startswith(("08", "57P")):
         return LedgerUnavailable(f"The database went away: {error.orig}.")
+    if state == "53300" or (state == "55000" and "accepting connections" in str(error.orig)):
+        return LedgerUnavailable(f"The database takes no connection: {error.orig}.")
     if state == "55P03":
         return LedgerUnavailable("Another process writes for longer than it should.")
     if state is None:
