@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from brody_agents.communication.bus.base import Bus, Entry, partition_of
 from brody_agents.communication.message_protocol import AgentMessage, decode, encode
 from brody_agents.coordinator.lanes import Delivery
-from brody_agents.coordinator.outbox import Outbox
+from brody_agents.coordinator.outbox import Outbox, Refused
 from brody_agents.coordinator.partitions import Share
 from brody_agents.errors import Poison, ProtocolError
 from brody_agents.ledger import messages
@@ -93,6 +93,19 @@ class Admission:
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
         await self._outages.ride_out(lambda: self._bury(reading.burials))
         await self._bus.acknowledge(list(reading.over.values()))
+        return deliveries
+
+    async def refuse(self, refused: Sequence[Refused]) -> list[Delivery]:
+        """Bury messages that the bus does not carry; return deliveries to nobody, which close them."""
+        reading, deliveries = _Reading(), []
+        for stored, error in refused:
+            message = decode(stored.body, self._registry.payloads)
+            if message.id not in self.open:
+                self.open[message.id] = OpenMessage(message, stored.digest, set())
+                self._outbox.arrived(message.id, message.user_id)
+                reading.burials.append(burial(message, error.code, str(error), agent=message.recipient))
+                deliveries.append(Delivery(message, ""))
+        await self._outages.ride_out(lambda: self._bury(reading.burials))
         return deliveries
 
     def let_go(self, partitions: Collection[int]) -> None:

@@ -123,6 +123,7 @@ class Coordinator:
         """Take one turn."""
         entries = await self._arrivals()
         deliveries = await self._admission.admit(entries)
+        deliveries += await self._admission.refuse(self.outbox.take_refused())
         runs = {d.message.run_id for d in deliveries if d.message.run_id}
         await self._outages.ride_out(lambda: self._runs.know(runs))
         self._dispatch(deliveries)

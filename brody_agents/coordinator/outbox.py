@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from brody_agents.communication.bus.base import Bus, partition_of
 from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
+from brody_agents.errors import TooLargeForBus
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, Waiting, digest_of
@@ -19,6 +20,8 @@ from brody_agents.ledger.outages import Outages
 
 M = TypeVar("M", Stored, Waiting)
 A = TypeVar("A")
+Refused = tuple[Stored, TooLargeForBus]
+"""A message that the bus does not carry, and why."""
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -55,6 +58,7 @@ class Outbox:
         self._swept = -SWEEP
         self._later: datetime | None = None
         """When the next of the messages that are to wait is due."""
+        self._refused: list[Refused] = []
 
     def wrote(self, message_id: str, data: bytes) -> bool:
         """Say whether this is, to the byte, a message that was published here and that nobody has handled yet."""
@@ -75,6 +79,11 @@ class Outbox:
                 self._count[user_id] -= 1
                 if not self._count[user_id]:
                     del self._count[user_id]
+
+    def take_refused(self) -> list[Refused]:
+        """Return what the bus does not carry, each once, with the error that says so."""
+        refused, self._refused = self._refused, []
+        return refused
 
     async def publish(self, stored: Sequence[Stored]) -> None:
         """Publish what was just written as far as there is room; the rest waits in the ledger for ``fill``.
@@ -180,7 +189,14 @@ class Outbox:
         for message in chosen:
             self._published[message.id] = _Sent(now, message.digest, message.begun)
         if chosen:
+            await self._publish(chosen)
+
+    async def _publish(self, chosen: Sequence[Stored]) -> None:
+        try:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
+        except TooLargeForBus as error:
+            self._refused += [(m, error) for m in chosen if len(m.body) > error.largest]
+            await self._publish([m for m in chosen if len(m.body) <= error.largest])
 
     def _chosen(self, waiting: Sequence[M]) -> list[M]:
         """Take on what there is room for, and note whose messages are left."""
