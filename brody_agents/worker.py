@@ -97,7 +97,7 @@ class Worker:
         own = CoordinatorAgent(self._ledger, self._write_brief, resolver)
         self._registry.agents[own.name] = own
         cards = Cards(self._ledger, timedelta(days=self._settings.approval_days))
-        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look))
+        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look), lambda: self.share.among)
         self._coordinator = Coordinator(
             ledger=self._ledger,
             bus=bus,
