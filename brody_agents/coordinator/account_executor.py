@@ -344,7 +344,8 @@ class AccountExecutor(Executor):
         elif isinstance(finding, NotDone):
             await self._leave(action, _once_more(action, "It did not happen."))
         else:
-            await self._leave(action, _waiting(action, asking(action, finding.why), _again(action)))
+            asked = asking(action, finding.why)
+            await self._leave(action, _waiting(asked, asked.reason, _again(action)))
         return None
 
     # -- writing ---------------------------------------------------------------------------------------

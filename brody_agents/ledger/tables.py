@@ -332,6 +332,10 @@ class Action(Row, table=True):
     not_before: datetime | None = time_column()
     held_until: datetime | None = time_column()
     settled: bool | None = None
+    handed_over: bool | None = None
+    """Whether the account was about to hand a message over; ``None`` where nobody notes it."""
+    asks_person: bool | None = None
+    """Whether the account could not tell what became of it, so that a person has to say so."""
     fence: int = 0
     tries: int | None = None
     partition: int | None = None

@@ -12,7 +12,7 @@ from brody_agents.errors import HomeTooNew, LedgerError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest revision; a test holds it equal to the scripts'."""
 
 
