@@ -47,7 +47,7 @@ class Teller(BrodyAgent):
 
 async def count(brody: Brody, model: type) -> int:
     async with brody.ledger.glance() as tx:
-        return int((await tx.execute(select(func.count()).select_from(table(model)))).scalar_one())  # type: ignore[arg-type]
+        return int((await tx.execute(select(func.count()).select_from(table(model)))).scalar_one())
 
 
 def stranger(home: Path) -> sqlite3.Connection:
