@@ -103,12 +103,12 @@ class AccountExecutor(Executor):
         self._late: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._at: dict[str, int] = {}
         """The actions that this process is at, from before their intent until their call has ended, with partitions."""
-        self._doubtful = False
-        """Set after the ledger was away: a commit of ours may have succeeded without our knowing it."""
+        self._in_doubt: set[str] = set()
+        """Those that it was at when a commit was not answered: one may have been begun without our knowing it."""
 
     async def run(self) -> None:
         """Take over what a dead process left, then carry out actions until ``stop``."""
-        await self.recover(self._partitions, grace=0.0 if self._partitions is None else TAKEOVER)
+        await self.recover(self._partitions, grace=self._grace)
         try:
             await super().run()
         finally:
@@ -121,6 +121,11 @@ class AccountExecutor(Executor):
         if new:
             await self.recover(new, grace=TAKEOVER)
         self.wake()
+
+    @property
+    def _grace(self) -> float:
+        """Seconds in which somebody else may still begin what nobody here is at."""
+        return 0.0 if self._partitions is None else TAKEOVER
 
     def at_work(self) -> frozenset[int]:
         """Return the partitions of the users for whom something is under way."""
@@ -145,9 +150,9 @@ class AccountExecutor(Executor):
         if not self._lanes.free:
             return 0
         try:
-            if self._doubtful:
-                self._doubtful = False
-                await self.recover(self._partitions, grace=TAKEOVER)
+            if over := self._in_doubt - self._at.keys():
+                self._in_doubt -= over
+                await self.recover(self._partitions, grace=self._grace)
             waiting, noted = await self._waiting()
         except LedgerFull as error:
             log.warning("the ledger is away", error=str(error))
@@ -370,14 +375,17 @@ class AccountExecutor(Executor):
         self._runs.note(following.completed, closed=())
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Write together with whoever writes now; while the ledger is away, wait for it, unless all is to stop."""
+        """Write together with whoever writes now; while the ledger is away, wait for it, unless all is to stop.
+
+        The work may be done twice, the second time on top of what the first has committed.
+        """
 
         def gives_up(state: RetryCallState) -> bool:
-            self._doubtful = True
+            self._in_doubt |= self._at.keys()
             return self._stopping
 
         again = AsyncRetrying(
-            retry=retry_if_exception_type(_AWAY),
+            retry=retry_if_exception_type((*_AWAY, TimeoutError)),  # of a commit, it says nothing
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             stop=gives_up,
             reraise=True,

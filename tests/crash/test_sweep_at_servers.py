@@ -49,14 +49,21 @@ LOST = (
 @asynccontextmanager
 async def smtp(folder: Path) -> AsyncIterator[int]:
     """Run an aiosmtpd that delivers into the Maildir of a case; give its port."""
-    handler = Mailbox(folder / "mail")
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(handler, hostname="localhost"), "127.0.0.1", 0)
+    handler, talks = Mailbox(folder / "mail"), list[SMTP]()
+
+    def talk() -> SMTP:
+        talks.append(SMTP(handler, hostname="localhost"))
+        return talks[-1]
+
+    server = await asyncio.get_running_loop().create_server(talk, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for transport in filter(None, (one.transport for one in talks)):  # that its client was killed may come late
+            transport.close()
         await server.wait_closed()
+        await asyncio.sleep(0)  # transports are closed in the loop's next round
 
 
 async def swept(folder: Path, points: list[CrashPoint], radicale: Radicale, server: Path | None, **how: Any) -> Report:
