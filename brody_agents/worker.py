@@ -454,7 +454,14 @@ class Worker:
             async with self._ledger.glance() as tx:
                 return (await runs.load(tx, [run_id]))[run_id].state == runs.COMPLETE
 
-        await (self._book.completion(run_id) if self.share.alone else self._settled(is_complete))
+        if not self.share.alone:
+            return await self._settled(is_complete)
+        while True:  # what completed it may not know so, where its commit was not answered
+            with suppress(*AWAY, TimeoutError):
+                return await asyncio.wait_for(self._book.completion(run_id), POLL)
+            with suppress(*AWAY):
+                if await is_complete():
+                    return None
 
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:

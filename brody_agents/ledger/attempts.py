@@ -62,6 +62,7 @@ async def locate(tx: AsyncConnection, accounts: Mapping[str, str]) -> None:
 
 async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent: dict[str, Any]) -> ActionRecord | None:
     """Write the intent of an approved action and return it with its new fence; ``None`` when another was first."""
+    handed_over = False if intent.get("announced") else None
     values = {
         "state": ActionState.EXECUTING,
         "fence": action.fence + 1,
@@ -71,7 +72,7 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         "tries": 0,
         "settled": None,
         "asks_person": None,
-        "handed_over": False if intent.get("announced") else None,
+        "handed_over": handed_over,
         "updated_at": datetime.now(UTC),
     }
     mine = _still(action, ActionState.APPROVED)
@@ -79,8 +80,8 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
     if changed.rowcount != 1:
         return None
     begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, not_before=None, tries=0)
-    begun = replace(begun, account=intent.get("account"), settled=None, asks_person=None)
-    begun = replace(begun, handed_over=values["handed_over"])
+    begun = replace(begun, account=intent.get("account"), settled=None)
+    begun = replace(begun, asks_person=None, handed_over=handed_over)
     return replace(begun, undo=intent) if action.undoing else replace(begun, intent=intent)
 
 

@@ -21,6 +21,8 @@ log = logger(__name__)
 T = TypeVar("T")
 AWAY = (LedgerBusy, LedgerUnavailable)
 """What passes without anybody's doing; a full disk does not."""
+_WAITED_FOR = (*AWAY, TimeoutError)
+"""An answer that does not come is the database's, whatever is asked."""
 _FIRST = 0.1
 _WAIT = wait_exponential_jitter(multiplier=2 * _FIRST, max=2, jitter=_FIRST)
 
@@ -40,7 +42,7 @@ class Outages:
         """Do some work and return what it gives; while the database is away, do it again after a while."""
         try:
             return await work()
-        except AWAY as error:  # the policies below cost more than most questions, and are hardly ever needed
+        except _WAITED_FOR as error:  # the policies below cost more than most questions, and are hardly ever needed
             self._note(error)
         try:
             await self._sleep(_FIRST)
@@ -61,7 +63,7 @@ class Outages:
         async def once_more() -> T:
             return await work()
 
-        away = retry_if_exception_type(AWAY)
+        away = retry_if_exception_type(_WAITED_FOR)
         again = AsyncRetrying(retry=away, wait=_WAIT, stop=self._gives_up, sleep=self._sleep, reraise=True)
         return await again(once_more)
 

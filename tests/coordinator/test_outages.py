@@ -21,7 +21,7 @@ from brody_agents.ledger.postgres import LedgerUnavailable
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Handled
 from brody_agents.ledger.tables import Note as Said
-from tests.coordinator.kit import Note, Place, note, until
+from tests.coordinator.kit import Mailbox, Note, Place, note, until
 
 AWAY, BACK = "the database is away", "the database is back"
 
@@ -98,24 +98,39 @@ async def test_a_handler_that_cannot_read_the_ledger_is_called_again(quick: Plac
         assert (agent.broken, await count(brody, Said), await brody.dead_letters.list()) == (0, 1, [])
 
 
-async def test_a_turn_whose_commit_was_not_answered_is_found_to_be_committed(
-    quick: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit, lost = Coordinator._commit, 0
+@pytest.fixture
+def unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every commit of a turn take place twice in vain: a lost connection, then no answer at all."""
+    commit, commits = Coordinator._commit, 0
 
-    async def unanswered(self: Coordinator, *arguments: Any) -> Any:
-        nonlocal lost
+    async def in_vain(self: Coordinator, *arguments: Any) -> Any:
+        nonlocal commits
         turn = await commit(self, *arguments)
-        if (lost := lost + 1) <= 2:
+        commits += 1
+        if commits % 3 == 1:
             raise LedgerUnavailable("The connection was lost.")
+        if commits % 3 == 2:
+            raise TimeoutError
         return turn
 
-    monkeypatch.setattr(Coordinator, "_commit", unanswered)
+    monkeypatch.setattr(Coordinator, "_commit", in_vain)
+
+
+@pytest.mark.usefixtures("unanswered")
+async def test_a_turn_whose_commit_was_not_answered_is_found_to_be_committed(quick: Place) -> None:
     async with quick.brody(Teller()) as brody:
         await brody.send(note(text="once"))
         await brody.drain()
-        assert (lost, await count(brody, Handled), await count(brody, Said)) == (3, 1, 1)
+        assert (await count(brody, Handled), await count(brody, Said)) == (1, 1)
         assert not await brody.dead_letters.list()
+
+
+@pytest.mark.usefixtures("unanswered")
+async def test_a_run_that_nobody_knows_to_be_complete_is_found_to_be(quick: Place) -> None:
+    """Whoever waits for it looks; its brief is given."""
+    async with quick.brody(accounts={"mail": Mailbox("Hello", "Again")}) as brody:
+        brief = await brody.run("inbox-scan")
+        assert (brief.complete, brief.counts.messages_read) == (True, 2)
 
 
 async def test_whoever_stops_does_not_wait_for_the_database(quick: Place, home: Path) -> None:
