@@ -144,9 +144,12 @@ class AccountExecutor(Executor):
 
         return await self._write(work)
 
+    def check(self) -> None:
+        """Raise what ended the work on an account, if something did: no wait for the database mends that."""
+        self._lanes.check()
+
     async def carry_out(self) -> int:
         """Begin what is due on accounts that nothing is under way on; return how many actions there were."""
-        self._lanes.check()
         if not self._lanes.free:
             return 0
         try:
@@ -243,7 +246,7 @@ class AccountExecutor(Executor):
         except Denied as denied:
             await self._put_off(action, denied)
             return denied
-        except BrodyError as error:
+        except (BrodyError, OSError) as error:
             await self._put_off(action, error)
             return None
         await self._admitted(job, admission)
@@ -278,12 +281,12 @@ class AccountExecutor(Executor):
 
     async def _learn(self, admission: Admission, failure: BaseException | None) -> None:
         """Say how a call ended; while the ledger is away nobody learns of it, which does no harm."""
-        with suppress(*_AWAY):
+        with suppress(*_AWAY, TimeoutError):
             await self._resources.report(admission, failure)
 
     async def _unused(self, admission: Admission) -> None:
         """Give an admission back; while the ledger is away it ends by itself."""
-        with suppress(*_AWAY):
+        with suppress(*_AWAY, TimeoutError):
             await self._resources.withdraw(admission)
 
     async def _begin(self, job: Job) -> ActionRecord | None:

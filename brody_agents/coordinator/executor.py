@@ -81,10 +81,14 @@ class Executor:
         """Carry out actions until ``stop``."""
         while not self._stopping:
             self._wanted.clear()
+            self.check()
             while await self._outages.ride_out(self.carry_out) and not self._stopping:
                 pass
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), POLL)
+
+    def check(self) -> None:
+        """Raise what ended a part of the work, if something did."""
 
     async def carry_out(self) -> int:
         """Carry out the oldest approved actions and return how many there were."""

@@ -152,10 +152,12 @@ class Lane:
         retry = (handler and handler.retry) or self.agent.retry
         tries = max(d.tries for d in deliveries)
         while True:
-            try:
-                outcome, error = await self._limits.outages.ride_out(lambda: self._tried(deliveries, handler))
-            except AWAY:
-                return  # all is to stop; the ledger has the messages
+            outcome, error = await self._attempt(deliveries, handler)
+            if isinstance(error, AWAY) and self._current is deliveries:
+                try:
+                    outcome, error = await self._ridden_out(deliveries, handler)
+                except AWAY:
+                    return  # all is to stop; the ledger has the messages
             if self._current is not deliveries:
                 return  # void: a race was lost meanwhile and they are in the queue again, or its time was over
             if error is None:
@@ -199,12 +201,18 @@ class Lane:
         self._queue.extendleft(reversed(deliveries))
         self._current = []
 
-    async def _tried(self, deliveries: list[Delivery], handler: Handler | None) -> tuple[Outcome, BaseException | None]:
-        """Call the handler; that the ledger is away is no fault of its message, and raised."""
-        outcome, error = await self._attempt(deliveries, handler)
-        if isinstance(error, AWAY) and self._current is deliveries:
-            raise error
-        return outcome, error
+    async def _ridden_out(
+        self, deliveries: list[Delivery], handler: Handler | None
+    ) -> tuple[Outcome, BaseException | None]:
+        """Call the handler again while the ledger is away: that is no fault of its message, and costs it no try."""
+
+        async def again() -> tuple[Outcome, BaseException | None]:
+            outcome, error = await self._attempt(deliveries, handler)
+            if isinstance(error, AWAY) and self._current is deliveries:
+                raise error
+            return outcome, error
+
+        return await self._limits.outages.ride_out(again)
 
     async def _attempt(
         self, deliveries: list[Delivery], handler: Handler | None
