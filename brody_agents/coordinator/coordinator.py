@@ -129,7 +129,7 @@ class Coordinator:
         self._dispatch(deliveries)
         finished = self._take_ready()
         if finished:
-            turn = await self._outages.ride_out(lambda: self._commit(finished))
+            turn = await self._committed(finished)
             await self._after(turn)
         await self.outbox.fill()
         await self._follow_change()
@@ -238,6 +238,14 @@ class Coordinator:
         return lane is finished.lane and all(d.message.id in self._admission.open for d in finished.deliveries)
 
     # -- the transaction ----------------------------------------------------------------------------
+
+    async def _committed(self, finished: Sequence[Finished]) -> Turn:
+        """Commit outcomes, when the database is there."""
+
+        async def work() -> Turn:
+            return await self._commit(finished)
+
+        return await self._outages.ride_out(work)
 
     async def _commit(self, finished: Sequence[Finished]) -> Turn:
         """Commit outcomes in ONE transaction: claims, verdicts, messages, context, handled, audit."""
