@@ -333,9 +333,7 @@ class Action(Row, table=True):
     held_until: datetime | None = time_column()
     settled: bool | None = None
     handed_over: bool | None = None
-    """Whether the account was about to hand a message over; ``None`` where nobody notes it."""
     asks_person: bool | None = None
-    """Whether the account could not tell what became of it, so that a person has to say so."""
     fence: int = 0
     tries: int | None = None
     partition: int | None = None
@@ -348,7 +346,6 @@ class Action(Row, table=True):
     undo_asked_at: datetime | None = time_column()
     """When the person asked to have it undone; from then on it is only ever carried out backwards."""
     undo: SealedBytes | None = sealed_column()
-    """The intent of the undo."""
 
 
 class ActionClaim(Row, table=True):
