@@ -388,6 +388,20 @@ class BusUnavailable(Retryable):
     code = "bus_unavailable"
 
 
+class TooLargeForBus(Terminal):
+    """A message has more bytes than its bus carries (``largest``); it goes to the dead letters."""
+
+    code = "too_large"
+    remedy = "Have it carry less, such as ids in place of content, or have the broker take more."
+
+    def __init__(self, what: str, largest: int) -> None:
+        super().__init__(what)
+        self.largest = largest
+
+    def __reduce__(self) -> tuple[type[TooLargeForBus], tuple[str, int]]:
+        return type(self), (self.what, self.largest)
+
+
 # -- scheduling --------------------------------------------------------------------------------------
 
 

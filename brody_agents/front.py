@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +23,9 @@ from rich.table import Table
 
 from brody_agents.action import ActionState
 from brody_agents.brody import Brody
+from brody_agents.demo import sample_day
 from brody_agents.errors import ConfigurationError, HomeBusy
+from brody_agents.home import prepare_home
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.policy.recall import leaves_at
 from brody_agents.proactive.accounts import zone_named
@@ -141,25 +142,14 @@ class _Report:
 
 async def run_demo(home: Path | None, *, json: bool) -> None:
     """Prepare the sample day, in a home of its own or in one that is kept."""
-    data = demo_folder()
-    accounts = {
-        "mail": [f"eml:{data / 'mail'}"],
-        "calendar": [f"ics:{data / 'calendar'}"],
-        "files": [f"dir:{data / 'files'}"],
-        "contacts": [f"vcf:{data / 'contacts.vcf'}"],
-    }
     options = {"user_id": DEMO_USER, "timezone": DEMO_ZONE, "now": DEMO_NOW}
     with tempfile.TemporaryDirectory(prefix="brody-demo-") as scratch:
-        await run_playbook(home or Path(scratch), "prepare-my-day", accounts, options, json=json)
+        place = prepare_home(home or Path(scratch))
+        accounts = await asyncio.to_thread(sample_day, place)
+        await run_playbook(place, "prepare-my-day", accounts, options, json=json)
     if not json:
         kept = f"The day is kept in {home}: add --home {home} to the commands." if home else _NOT_KEPT
         _out.print(kept, markup=False, soft_wrap=True)
-
-
-def demo_folder() -> Path:
-    """Return the folder of the sample data, in a wheel and in a checkout."""
-    packaged = Path(str(package_files("brody_agents") / "_demo"))
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples" / "demo"
 
 
 async def list_agents(*, json: bool) -> None:

@@ -41,6 +41,7 @@ from brody_agents.ledger import messages, runs
 from brody_agents.ledger.actions import Actions
 from brody_agents.ledger.dead_letters import Letter
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.outages import AWAY, Outages
 from brody_agents.ledger.rest import at_rest
 from brody_agents.ledger.retention import Ages, Retention
 from brody_agents.ledger.runs import RunRecord
@@ -83,6 +84,7 @@ class Worker:
         self._place: WorkerPlace | None = None
         self._keeper: PartitionKeeper | None = None
         self.share = Share()
+        self._outages = Outages()
 
     async def start(self) -> None:
         """Take the home's lock, or a share of the partitions; start the bus, and begin to work."""
@@ -98,7 +100,7 @@ class Worker:
         own = CoordinatorAgent(self._ledger, self._write_brief, resolver)
         self._registry.agents[own.name] = own
         cards = Cards(self._ledger, timedelta(days=self._settings.approval_days))
-        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look))
+        self._sweeper = Sweeper(Approvals(self._ledger, cards, resolver.look), lambda: self.share.among)
         self._coordinator = Coordinator(
             ledger=self._ledger,
             bus=bus,
@@ -109,16 +111,18 @@ class Worker:
             cards=cards,
             make_context=self._context,
             wake_executor=self.wake_executors,
-            limits=Limits(self._settings.handler_timeout, await self._in_hand()),
+            limits=Limits(self._settings.handler_timeout, await self._in_hand(), self._outages),
             share=self.share,
+            outages=self._outages,
         )
         publish = self._coordinator.outbox.publish
-        self._executor = Executor(self._ledger, self._registry, self._book, publish, self.share)
+        self._executor = Executor(self._ledger, self._registry, self._book, publish, self.share, self._outages)
         self._outside = AccountExecutor(
             *(self._ledger, self._registry, self._book, publish, self._accounts),
             recall=self._settings.recall_seconds,
             resources=self._resources(road),
             partitions=frozenset() if self._place else None,
+            outages=self._outages,
         )
         pressure = BackPressure(self._ledger, self._settings.backlog_limit, lambda: self._book.closed)
         await pressure.look()
@@ -130,14 +134,15 @@ class Worker:
         with suppress(BusUnavailable):
             await self.shared.restore()
         await self._take_share()
-        works = [self._coordinator.run(), self._executor.run(), self._outside.run(), self._sweeper.run()]
-        works.append(self._retention.run())
+        works = [self._coordinator.run(), self._executor.run(), self._outside.run()]
+        works += [self._outages.ride_out(sweeper.run) for sweeper in (self._sweeper, self._retention)]
         self._tasks = [self._task(work) for work in works]
         if self._keeper:
             self._tasks.append(self._task(self._keeper.run()))
 
     async def stop(self) -> None:
         """Stop, and hand over to the other workers; what is under way stays in the ledger."""
+        self._outages.give_up()
         if self._tasks:
             self._coordinator.stop()
             self._executor.stop()
@@ -207,7 +212,8 @@ class Worker:
         self.bus.on_announcement = self._heard
         allowed = partitions_from(self._settings.partitions)
         keeper = PartitionKeeper(
-            self._ledger, self._place.name, allowed, self._hold, self._outside.at_work, self.bus.announce
+            *(self._ledger, self._place.name, allowed, self._hold, self._outside.at_work, self.bus.announce),
+            outages=self._outages,
         )
         self.share.fences, self.share.announce, self.share.lost = {}, self.bus.announce, keeper.lost
         self._keeper = keeper
@@ -453,7 +459,14 @@ class Worker:
             async with self._ledger.glance() as tx:
                 return (await runs.load(tx, [run_id]))[run_id].state == runs.COMPLETE
 
-        await (self._book.completion(run_id) if self.share.alone else self._settled(is_complete))
+        if not self.share.alone:
+            return await self._settled(is_complete)
+        while True:  # what completed it may not know so, where its commit was not answered
+            with suppress(*AWAY, TimeoutError):
+                return await asyncio.wait_for(self._book.completion(run_id), POLL)
+            with suppress(*AWAY):
+                if await is_complete():
+                    return None
 
     async def _carried_out(self, action_id: str) -> None:
         async def is_carried_out() -> bool:
@@ -466,8 +479,9 @@ class Worker:
         """Wait until a condition holds, looking again after every transaction, and from time to time."""
         while True:
             change = self._book.next_change()
-            if await holds():
-                return
+            with suppress(*AWAY):  # the work goes on when it is back, and so does waiting for it
+                if await holds():
+                    return
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL if self.share.alone else _LOOK):
                     await change.wait()

@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _SAFE = ("-c", "fsync=on", "-c", "listen_addresses=", "-c", "max_connections=100", "-c", "shared_buffers=32MB")
@@ -23,9 +24,34 @@ def binaries() -> Path | None:
     return Path(anywhere).parent if anywhere else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that may be stopped and started again."""
+
+    folder: Path
+    """That of its socket, which a URL names as ``?host=``."""
+    control: Sequence[str]
+    options: str
+
+    def start(self) -> None:
+        """Start it; return when it answers."""
+        subprocess.run([*self.control, "-l", f"{self.folder}/log", "-o", self.options, "start"], check=True)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it; ``immediate`` is as good as a crash."""
+        subprocess.run([*self.control, "-m", mode, "stop"], check=True)
+
+
 @contextmanager
 def server() -> Iterator[Path]:
-    """Run a server with new data; give the folder of its socket, which a URL names as ``?host=``."""
+    """Run a server with new data; give the folder of its socket."""
+    with own_server() as one:
+        yield one.folder
+
+
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """Run a server with new data, which the test may stop and start."""
     where = binaries()
     assert where is not None
     with tempfile.TemporaryDirectory(prefix="brody-pg-") as name:  # short: a socket's path has at most 108 bytes
@@ -37,12 +63,12 @@ def server() -> Iterator[Path]:
             capture_output=True,
         )
         control = [*as_user, str(where / "pg_ctl"), "-D", f"{name}/data", "-w", "-s"]
-        options = " ".join([*_SAFE, "-k", name])
-        subprocess.run([*control, "-l", f"{name}/log", "-o", options, "start"], check=True)
+        one = Server(folder, control, " ".join([*_SAFE, "-k", name]))
+        one.start()
         try:
-            yield folder
+            yield one
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True)
+            one.stop()
 
 
 @contextmanager

@@ -46,9 +46,9 @@ from brody_agents.errors import (
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.group_commit import GroupCommit
-from brody_agents.ledger.ledger import Ledger, LedgerBusy
+from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
-from brody_agents.ledger.postgres import LedgerUnavailable
+from brody_agents.ledger.outages import AWAY, Outages
 from brody_agents.ledger.settling import asking, settled
 from brody_agents.observability import logger
 from brody_agents.policy.recall import HELD, leaves_at
@@ -68,7 +68,7 @@ GRACE = 5.0
 TAKEOVER = 10.0
 """Seconds after which a new worker asks about what the one before it began: until then that one may still begin it."""
 _UNKNOWN = "Its outcome is unknown; the account is asked before anything is tried again."
-_AWAY = (LedgerBusy, LedgerFull, LedgerUnavailable)
+_AWAY = (*AWAY, LedgerFull)
 
 
 class AccountExecutor(Executor):
@@ -90,8 +90,9 @@ class AccountExecutor(Executor):
         resources: ResourceManager | None = None,
         partitions: frozenset[int] | None = None,
         recall: float = 0.0,
+        outages: Outages | None = None,
     ) -> None:
-        super().__init__(ledger, registry, runs, publish)
+        super().__init__(ledger, registry, runs, publish, outages=outages)
         self._accounts = accounts
         self._limit = limit
         self._partitions = partitions
@@ -144,9 +145,12 @@ class AccountExecutor(Executor):
 
         return await self._write(work)
 
+    def check(self) -> None:
+        """Raise what ended the work on an account, if something did: no wait for the database mends that."""
+        self._lanes.check()
+
     async def carry_out(self) -> int:
         """Begin what is due on accounts that nothing is under way on; return how many actions there were."""
-        self._lanes.check()
         if not self._lanes.free:
             return 0
         try:
@@ -154,7 +158,7 @@ class AccountExecutor(Executor):
                 self._in_doubt -= over
                 await self.recover(self._partitions, grace=self._grace)
             waiting, noted = await self._waiting()
-        except _AWAY as error:
+        except LedgerFull as error:
             log.warning("the ledger is away", error=str(error))
             return 0
         begun = list(waiting)[: self._lanes.free]
@@ -243,7 +247,7 @@ class AccountExecutor(Executor):
         except Denied as denied:
             await self._put_off(action, denied)
             return denied
-        except BrodyError as error:
+        except (BrodyError, OSError) as error:
             await self._put_off(action, error)
             return None
         await self._admitted(job, admission)
@@ -256,26 +260,35 @@ class AccountExecutor(Executor):
             async with asyncio.timeout(self._limit):
                 intent = {"key": job.key, "version": job.version} | await step_of(action).plan(job)
         except Exception as error:
-            await self._resources.report(admission, error)
+            await self._learn(admission, error)
             return await self._put_off(action, error)
         if (until := leaves_at(action, self._recall)) is not None and until > datetime.now(UTC):
-            await self._resources.withdraw(admission)
+            await self._unused(admission)
             return await self._leave(action, replace(action, not_before=until, held_until=until))
         began = time.monotonic()
         try:
             begun = await self._begin(replace(job, intent=intent | {"account": job.provider.account}))
         except Exception as error:
-            await self._resources.withdraw(admission)
+            await self._unused(admission)
             if isinstance(error, _AWAY):
                 raise
             return await self._put_off(action, error)
         if begun is None or time.monotonic() - began > GRACE:
-            await self._resources.withdraw(admission)
+            await self._unused(admission)
             return await self._overslept(begun) if begun else None
         now, failure = await self._tried(replace(job, action=begun, intent=intent))
         await self._leave(begun, now)
-        with suppress(*_AWAY):  # then nobody learns of it, which does no harm
+        await self._learn(admission, failure)
+
+    async def _learn(self, admission: Admission, failure: BaseException | None) -> None:
+        """Say how a call ended; while the ledger is away nobody learns of it, which does no harm."""
+        with suppress(*_AWAY, TimeoutError):
             await self._resources.report(admission, failure)
+
+    async def _unused(self, admission: Admission) -> None:
+        """Give an admission back; while the ledger is away it ends by itself."""
+        with suppress(*_AWAY, TimeoutError):
+            await self._resources.withdraw(admission)
 
     async def _begin(self, job: Job) -> ActionRecord | None:
         """Write the intent and reserve what the attempt will use, or neither; ``None`` when another was first."""
@@ -340,7 +353,8 @@ class AccountExecutor(Executor):
         elif isinstance(finding, NotDone):
             await self._leave(action, _once_more(action, "It did not happen."))
         else:
-            await self._leave(action, _waiting(action, asking(action, finding.why), _again(action)))
+            asked = asking(action, finding.why)
+            await self._leave(action, _waiting(asked, asked.reason, _again(action)))
         return None
 
     # -- writing ---------------------------------------------------------------------------------------
@@ -409,6 +423,8 @@ class AccountExecutor(Executor):
                 return str((await self._job(action)).provider.account)
             named: str = getattr(arguments, "account", "")
             return named or (await self._place(action, arguments, EFFECTS[action.kind].domain))[0]
+        except AWAY:
+            raise  # it says nothing of the action
         except Exception:  # whatever is wrong with it, its attempt says so
             return ""
 

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from brody_agents.communication.bus.base import Bus, Entry, partition_of
 from brody_agents.communication.message_protocol import AgentMessage, decode, encode
 from brody_agents.coordinator.lanes import Delivery
-from brody_agents.coordinator.outbox import Outbox
+from brody_agents.coordinator.outbox import Outbox, Refused
 from brody_agents.coordinator.partitions import Share
 from brody_agents.errors import Poison, ProtocolError
 from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import Burial, bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Standing, Stored, digest_of
+from brody_agents.ledger.outages import Outages
 from brody_agents.registry import Registry
 
 NOBODY = "nobody"
@@ -67,13 +68,20 @@ class Admission:
     """Let messages in; ``open`` are those that are under way."""
 
     def __init__(
-        self, ledger: Ledger, bus: Bus, registry: Registry, outbox: Outbox, share: Share | None = None
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        registry: Registry,
+        outbox: Outbox,
+        share: Share | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._ledger = ledger
         self._bus = bus
         self._registry = registry
         self._outbox = outbox
         self._share = share or Share()
+        self._outages = outages or Outages()
         self.open: dict[str, OpenMessage] = {}
         self._aside: defaultdict[str, list[Entry]] = defaultdict(list)
         """Entries of open messages that others have published: they are done with when the message is."""
@@ -92,10 +100,24 @@ class Admission:
         """Return the deliveries that entries make; one to no agent only has to be closed."""
         reading = _Reading()
         arrived = self._arrived(decoded, reading)
-        standing = await self._standing([(m, e) for m, e in arrived if self._must_ask(m, e, reading)], reading)
+        asked = [(m, e) for m, e in arrived if self._must_ask(m, e, reading)]
+        standing = await self._outages.ride_out(lambda: self._standing(asked, reading))
         deliveries = [d for m, e in arrived for d in self._admitted(m, e, standing.get(m.id), reading)]
-        await self._bury(reading.burials)
+        await self._outages.ride_out(lambda: self._bury(reading.burials))
         await self._bus.acknowledge(list(reading.over.values()))
+        return deliveries
+
+    async def refuse(self, refused: Sequence[Refused]) -> list[Delivery]:
+        """Bury messages that the bus does not carry; return deliveries to nobody, which close them."""
+        reading, deliveries = _Reading(), []
+        for stored, error in refused:
+            message = decode(stored.body, self._registry.payloads)
+            if message.id not in self.open:
+                self.open[message.id] = OpenMessage(message, stored.digest, set())
+                self._outbox.arrived(message.id, message.user_id)
+                reading.burials.append(burial(message, error.code, str(error), agent=message.recipient))
+                deliveries.append(Delivery(message, ""))
+        await self._outages.ride_out(lambda: self._bury(reading.burials))
         return deliveries
 
     def let_go(self, partitions: Collection[int]) -> None:

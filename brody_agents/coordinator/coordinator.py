@@ -35,6 +35,7 @@ from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.outages import Outages
 from brody_agents.ledger.scopes import scopes
 from brody_agents.policy import audit
 from brody_agents.policy.audit import AuditEvent
@@ -52,6 +53,8 @@ class Turn:
 
     settled: list[Finished] = field(default_factory=list)
     lost: list[Finished] = field(default_factory=list)
+    raced: list[Delivery] = field(default_factory=list)
+    """Those of the lost that did lose a race; the others only came behind them."""
     shaken: list[Lane] = field(default_factory=list)
     """Lanes that lost a race: whatever else they have made was made on top of what is void."""
     closed: list[str] = field(default_factory=list)
@@ -79,6 +82,7 @@ class Coordinator:
         wake_executor: Callable[[], None],
         limits: Limits | None = None,
         share: Share | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._ledger = ledger
         self._bus = bus
@@ -91,9 +95,10 @@ class Coordinator:
         self._wake_executor = wake_executor
         self._limits = limits or Limits()
         self.share = share or Share()
-        self.outbox = Outbox(ledger, bus, self.share)
+        self._outages = outages or Outages()
+        self.outbox = Outbox(ledger, bus, self.share, self._outages)
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._admission = Admission(ledger, bus, registry, self.outbox, self.share)
+        self._admission = Admission(ledger, bus, registry, self.outbox, self.share, self._outages)
         self._ready: list[Finished] = []
         self._something = asyncio.Event()
         self._reading: asyncio.Task[list[Decoded]] | None = None
@@ -118,11 +123,13 @@ class Coordinator:
     async def turn(self) -> None:
         """Take one turn."""
         deliveries = await self._admission.admit(await self._arrivals())
-        await self._runs.know({d.message.run_id for d in deliveries if d.message.run_id})
+        deliveries += await self._admission.refuse(self.outbox.take_refused())
+        runs = {d.message.run_id for d in deliveries if d.message.run_id}
+        await self._outages.ride_out(lambda: self._runs.know(runs))
         self._dispatch(deliveries)
         finished = self._take_ready()
         if finished:
-            turn = await self._commit(finished)
+            turn = await self._committed(finished)
             await self._after(turn)
         await self.outbox.fill()
         await self._follow_change()
@@ -241,6 +248,14 @@ class Coordinator:
 
     # -- the transaction ----------------------------------------------------------------------------
 
+    async def _committed(self, finished: Sequence[Finished]) -> Turn:
+        """Commit outcomes, when the database is there."""
+
+        async def work() -> Turn:
+            return await self._commit(finished)
+
+        return await self._outages.ride_out(work)
+
     async def _commit(self, finished: Sequence[Finished]) -> Turn:
         """Commit outcomes together; one that cannot be written is a failure, and harms no other."""
         try:
@@ -318,11 +333,11 @@ class Coordinator:
                 self._lose(f, turn)
 
     def _lose(self, finished: Finished, turn: Turn) -> None:
-        if finished.lane not in turn.shaken:
+        first = finished.lane not in turn.shaken
+        if first:  # those behind the one that lost only have to wait for it
             turn.shaken.append(finished.lane)
-            for delivery in finished.deliveries:  # those behind the one that lost only have to wait for it
-                delivery.races += 1
-        if finished.deliveries[0].races < ATTEMPTS:
+            turn.raced += finished.deliveries
+        if finished.deliveries[0].races + first < ATTEMPTS:
             turn.lost.append(finished)
             return
         failure = Failure("context_conflict", f"Shared context changed under it {ATTEMPTS} times.")
@@ -370,6 +385,8 @@ class Coordinator:
     async def _after(self, turn: Turn) -> None:
         """Let Redis, the bus and the waiting know what was committed."""
         await self._follow(turn)
+        for delivery in turn.raced:
+            delivery.races += 1
         for f in turn.settled:
             for d in f.deliveries:
                 self._admission.open[d.message.id].waiting.discard(d.agent)

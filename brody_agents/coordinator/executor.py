@@ -33,6 +33,7 @@ from brody_agents.ledger import actions, messages
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored
+from brody_agents.ledger.outages import Outages
 from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action
 from brody_agents.observability import logger
@@ -50,13 +51,20 @@ class Executor:
     """Work off the approved actions."""
 
     def __init__(
-        self, ledger: Ledger, registry: Registry, runs: RunBook, publish: Publish, share: Share | None = None
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        runs: RunBook,
+        publish: Publish,
+        share: Share | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._ledger = ledger
         self._registry = registry
         self._runs = runs
         self._publish = publish
         self._share = share or Share()
+        self._outages = outages or Outages()
         self._wanted = asyncio.Event()
         self._stopping = False
 
@@ -73,10 +81,14 @@ class Executor:
         """Carry out actions until ``stop``."""
         while not self._stopping:
             self._wanted.clear()
-            while await self.carry_out() and not self._stopping:
+            self.check()
+            while await self._outages.ride_out(self.carry_out) and not self._stopping:
                 pass
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), POLL)
+
+    def check(self) -> None:
+        """Raise what ended a part of the work, if something did."""
 
     async def carry_out(self) -> int:
         """Carry out the oldest approved actions and return how many there were."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
@@ -18,6 +19,7 @@ from brody_agents.ledger import messages
 from brody_agents.ledger.dead_letters import bury
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, digest_of, length
+from brody_agents.ledger.outages import AWAY
 from brody_agents.ledger.postgres import WriteConflict
 from brody_agents.ledger.scopes import scopes
 
@@ -101,7 +103,8 @@ class Intake:
             for done in (done for *_, done in group if not done.cancelled()):
                 done.set_exception(error) if error else done.set_result(None)
             if not error:
-                await self._pressure.look(len(self._waiting))
+                with suppress(*AWAY):  # they are written: what is counted next says nothing of them
+                    await self._pressure.look(len(self._waiting))
 
     async def _written(self, group: Sequence[Encoded]) -> Exception | None:
         """Write and publish messages; return what went wrong."""

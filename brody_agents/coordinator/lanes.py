@@ -16,6 +16,7 @@ from brody_agents.context import Context, Outcome, current
 from brody_agents.coordinator.in_hand import InHand
 from brody_agents.coordinator.task_scheduler import PATIENCE, pause
 from brody_agents.errors import BrodyError, HandlerTimeout, words_of
+from brody_agents.ledger.outages import AWAY, Outages
 from brody_agents.observability import logger
 
 log = logger(__name__)
@@ -53,6 +54,7 @@ class Limits:
 
     timeout: float = 300.0
     in_hand: InHand | None = None
+    outages: Outages = field(default_factory=Outages)
 
 
 @dataclass(slots=True, eq=False)
@@ -151,6 +153,11 @@ class Lane:
         tries = max(d.tries for d in deliveries)
         while True:
             outcome, error = await self._attempt(deliveries, handler)
+            if isinstance(error, AWAY) and self._current is deliveries:
+                try:
+                    outcome, error = await self._ridden_out(deliveries, handler)
+                except AWAY:
+                    return  # all is to stop; the ledger has the messages
             if self._current is not deliveries:
                 return  # void: a race was lost meanwhile and they are in the queue again, or its time was over
             if error is None:
@@ -193,6 +200,19 @@ class Lane:
             delivery.alone = True
         self._queue.extendleft(reversed(deliveries))
         self._current = []
+
+    async def _ridden_out(
+        self, deliveries: list[Delivery], handler: Handler | None
+    ) -> tuple[Outcome, BaseException | None]:
+        """Call the handler again while the ledger is away: that is no fault of its message, and costs it no try."""
+
+        async def again() -> tuple[Outcome, BaseException | None]:
+            outcome, error = await self._attempt(deliveries, handler)
+            if isinstance(error, AWAY) and self._current is deliveries:
+                raise error
+            return outcome, error
+
+        return await self._limits.outages.ride_out(again)
 
     async def _attempt(
         self, deliveries: list[Delivery], handler: Handler | None

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from brody_agents.communication.bus.base import Bus, partition_of
 from brody_agents.coordinator.partitions import Share
 from brody_agents.coordinator.task_scheduler import AGEING, SHARE, in_turn
+from brody_agents.errors import TooLargeForBus
 from brody_agents.ledger import messages
 from brody_agents.ledger.ledger import Ledger
 from brody_agents.ledger.messages import Stored, Waiting
+from brody_agents.ledger.outages import Outages
 
 M = TypeVar("M", Stored, Waiting)
+A = TypeVar("A")
+Refused = tuple[Stored, TooLargeForBus]
+"""A message that the bus does not carry, and why."""
 
 STREAM_LIMIT = 1024
 """How many messages are on the bus or being handled at most; the rest wait in the ledger."""
@@ -35,10 +40,11 @@ _Sent = tuple[float, Stored]
 class Outbox:
     """Keep account of what is under way, and fill the bus from the backlog."""
 
-    def __init__(self, ledger: Ledger, bus: Bus, share: Share | None = None) -> None:
+    def __init__(self, ledger: Ledger, bus: Bus, share: Share | None = None, outages: Outages | None = None) -> None:
         self._ledger = ledger
         self.bus = bus
         self._share = share or Share()
+        self._outages = outages or Outages()
         self._published: dict[str, _Sent] = {}
         self._users: dict[str, str] = {}
         self._count: Counter[str] = Counter()
@@ -50,6 +56,7 @@ class Outbox:
         """Held from choosing to having sent: what is chosen first is on the bus first, whoever sends it."""
         self._later: datetime | None = None
         """When the next of the messages that are to wait is due."""
+        self._refused: list[Refused] = []
 
     def wrote(self, message_id: str, data: bytes) -> Stored | None:
         """Return the message that this is, to the byte, if it was published here and nobody has handled it yet."""
@@ -70,6 +77,11 @@ class Outbox:
                 self._count[user_id] -= 1
                 if not self._count[user_id]:
                     del self._count[user_id]
+
+    def take_refused(self) -> list[Refused]:
+        """Return what the bus does not carry, each once, with the error that says so."""
+        refused, self._refused = self._refused, []
+        return refused
 
     async def publish(self, stored: Sequence[Stored]) -> None:
         """Publish what was just written as far as there is room; the rest waits in the ledger for ``fill``.
@@ -96,11 +108,10 @@ class Outbox:
         if sweep or time.monotonic() - self._swept >= SWEEP or self.seconds_until_due() == 0:
             self._swept = time.monotonic()
             await self._send(await self._lost())
-            overdue = self._chosen(
-                await messages.overdue(self._ledger, STREAM_LIMIT, self._share.among)
-            )  # to be recorded
+            late = await self._ask(messages.overdue, self._ledger, STREAM_LIMIT, self._share.among)
+            overdue = self._chosen(late)  # to be recorded
             await self._send(await self._read({message.id for message in overdue}))
-            self._later = await messages.next_due(self._ledger, self._share.among)
+            self._later = await self._ask(messages.next_due, self._ledger, self._share.among)
         elif not self._worth_a_look():
             return
         await self._send(await self._next())
@@ -160,7 +171,8 @@ class Outbox:
         """
         rows: list[Waiting] = []
         for limit in (STREAM_LIMIT,) if len(self._count) > 1 else (USER_LIMIT, STREAM_LIMIT):
-            rows = await messages.backlog(self._ledger, limit + 1, without=full, among=self._share.among)
+            among = self._share.among
+            rows = await self._ask(messages.backlog, self._ledger, limit + 1, without=full, among=among)
             if len(rows) <= limit:
                 return rows, False
             if len({row.user_id for row in rows}) == 1:
@@ -172,7 +184,7 @@ class Outbox:
         since = datetime.now(UTC) - AGEING
         if more:
             limit, among = STREAM_LIMIT // SHARE, self._share.among
-            return await messages.longest_waiting(self._ledger, limit, since, without=full, among=among)
+            return await self._ask(messages.longest_waiting, self._ledger, limit, since, without=full, among=among)
         return sorted((m for m in rows if m.created_at <= since), key=lambda m: m.seq)
 
     async def _lost(self) -> list[Stored]:
@@ -181,16 +193,27 @@ class Outbox:
 
     async def _read(self, ids: set[str]) -> list[Stored]:
         """Return what is to be published of messages that are taken on; those that are closed by now are let go."""
-        found = await messages.still_open(self._ledger, ids)
+        found = await self._ask(messages.still_open, self._ledger, ids)
         self.closed(ids - {message.id for message in found})
         return found
+
+    async def _ask(self, question: Callable[..., Awaitable[A]], *about: Any, **more: Any) -> A:
+        """Ask the ledger, when it is there: what is taken on by then must not be forgotten half-way."""
+        return await self._outages.ride_out(lambda: question(*about, **more))
 
     async def _send(self, chosen: Sequence[Stored]) -> None:
         now = time.monotonic()
         for message in chosen:
             self._published[message.id] = (now, message)
         if chosen:
+            await self._publish(chosen)
+
+    async def _publish(self, chosen: Sequence[Stored]) -> None:
+        try:
             await self.bus.publish([(m.partition, m.body) for m in chosen])
+        except TooLargeForBus as error:
+            self._refused += [(m, error) for m in chosen if len(m.body) > error.largest]
+            await self._publish([m for m in chosen if len(m.body) <= error.largest])
 
     def _chosen(self, waiting: Sequence[M]) -> list[M]:
         """Take on what there is room for, and note whose messages are left."""

@@ -39,9 +39,10 @@ async def job_of(ledger: Ledger, accounts: AccountSource, action: ActionRecord, 
         if provider is None:
             what = f"It may have left by {account}, which is not among your accounts now."
             raise ConfigurationError(what, f"Name it again, with --{domain}.")
-        return Job(action, arguments, provider, intent=action.intent)
+        return Job(action, arguments, provider, intent=action.intent, ledger=ledger)
     original = await _original(ledger, accounts, action, arguments)
-    return Job(action, arguments, _chosen(known, arguments.account, original, domain), original=original)
+    outlet = _chosen(known, arguments.account, original, domain)
+    return Job(action, arguments, outlet, original=original, ledger=ledger)
 
 
 async def with_author(ledger: Ledger, accounts: AccountSource, job: Job) -> Job:

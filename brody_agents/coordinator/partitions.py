@@ -17,6 +17,7 @@ from brody_agents.communication.bus.base import PARTITIONS, Entry, partition_of
 from brody_agents.errors import ConfigurationError, Retryable
 from brody_agents.ledger import partitions
 from brody_agents.ledger.ledger import Ledger
+from brody_agents.ledger.outages import Outages
 from brody_agents.ledger.partitions import Standing
 from brody_agents.observability import logger
 
@@ -130,9 +131,11 @@ class PartitionKeeper:
         apply: Apply,
         busy: Callable[[], Collection[int]],
         announce: Callable[[], Awaitable[None]],
+        outages: Outages | None = None,
     ) -> None:
         self._ledger, self.worker, self._allowed = ledger, worker, allowed
         self._apply, self._busy, self._announce = apply, busy, announce
+        self._outages = outages or Outages()
         self.fences: Fences = {}
         self._applying: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
@@ -150,7 +153,7 @@ class PartitionKeeper:
         while not self._over:
             self._wanted.clear()
             try:
-                await self._round()
+                await self._outages.ride_out(self._round)
             except Retryable as error:
                 log.warning("the leases could not be renewed", worker=self.worker, error=str(error))
             with suppress(TimeoutError):

@@ -41,10 +41,15 @@ HELD_BACK = Policy(wait_exponential_jitter(max=30))
 """For what waits for another action: that one may end at any time."""
 
 
+_OF_A_FILE = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""What the system says of a file, as it will the next time; its other errors are of the network or the disk."""
+
+
 def policy_for(error: BaseException) -> Policy | None:
     """Return the policy of an error by its branch, before anything was done; a terminal one is not tried again."""
     passing = isinstance(error, Retryable) and not isinstance(error, Stale)
-    return UNREACHABLE if passing or isinstance(error, TimeoutError) else None
+    away = isinstance(error, OSError) and not isinstance(error, _OF_A_FILE)  # a TimeoutError is one
+    return UNREACHABLE if passing or away else None
 
 
 def until(error: BaseException, tries: int, now: datetime | None = None) -> datetime | None:

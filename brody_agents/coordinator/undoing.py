@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from brody_agents.action import ActionState
 from brody_agents.coordinator.executor import tell
 from brody_agents.coordinator.inverses import NEVER_DONE, inverse
+from brody_agents.coordinator.undo_claims import claims_of_undo
 from brody_agents.errors import BrodyError, CannotUndo, UnderWay
 from brody_agents.ledger import actions as ledger_actions
 from brody_agents.ledger import runs as ledger_runs
 from brody_agents.ledger import undo as wishes
 from brody_agents.ledger.actions import BUSY, ActionRecord
 from brody_agents.ledger.ledger import Ledger
-from brody_agents.ledger.statements import table
+from brody_agents.ledger.statements import serialise, table
 from brody_agents.ledger.tables import Action
 from brody_agents.registry import Registry
 
@@ -75,9 +76,11 @@ class Actions(ledger_actions.Actions):
             raise CannotUndo(f"{action.kind} is not undone. {why}")
         if action.state in (ActionState.EXECUTING, ActionState.UNKNOWN):
             raise UnderWay(f"{action.kind} is {action.state}: {action.reason}")
+        claims = claims_of_undo(action) if action.state is ActionState.DONE else ()
         async with self._ledger.write() as tx:
             if action.state not in _WAITING:
-                return await wishes.ask(tx, self._ledger.vault, action, _ASKED)
+                await serialise(tx, {str(action.arguments.get("account") or action.user_id)})
+                return await wishes.ask(tx, self._ledger.vault, action, _ASKED, claims)
             gone = await wishes.take_back(tx, self._ledger.vault, action, NEVER_DONE)
             await tell(tx, self._ledger, self._registry, [gone] if gone else [])
         return gone is not None

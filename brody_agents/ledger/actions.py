@@ -58,6 +58,10 @@ class ActionRecord:
     """Until when a message can be recalled before it leaves; the same for good once an executor has seen it."""
     settled: bool | None = None
     """What the person said of an effect whose outcome nobody else knows: it took place, or it did not."""
+    handed_over: bool | None = None
+    """Whether its message may have left: ``False`` where it surely did not, ``None`` where that is not noted."""
+    asks_person: bool | None = None
+    """Whether its account could not tell its outcome."""
     fence: int = 0
     tries: int = 0
     """How often it was put off since its last attempt; the pauses grow with it."""

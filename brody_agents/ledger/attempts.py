@@ -62,6 +62,7 @@ async def locate(tx: AsyncConnection, accounts: Mapping[str, str]) -> None:
 
 async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent: dict[str, Any]) -> ActionRecord | None:
     """Write the intent of an approved action and return it with its new fence; ``None`` when another was first."""
+    handed_over = False if intent.get("announced") else None
     values = {
         "state": ActionState.EXECUTING,
         "fence": action.fence + 1,
@@ -70,6 +71,8 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         "not_before": None,
         "tries": 0,
         "settled": None,
+        "asks_person": None,
+        "handed_over": handed_over,
         "updated_at": datetime.now(UTC),
     }
     mine = _still(action, ActionState.APPROVED)
@@ -78,14 +81,25 @@ async def begin(tx: AsyncConnection, vault: Vault, action: ActionRecord, intent:
         return None
     begun = replace(action, state=ActionState.EXECUTING, fence=action.fence + 1, not_before=None, tries=0)
     begun = replace(begun, account=intent.get("account"), settled=None)
+    begun = replace(begun, asks_person=None, handed_over=handed_over)
     return replace(begun, undo=intent) if action.undoing else replace(begun, intent=intent)
+
+
+async def hand_over(tx: AsyncConnection, action: ActionRecord) -> bool:
+    """Note that a message is about to be handed over; ``False`` when the attempt is another's by now: then it must not.
+
+    Until this is written, it surely has not left.
+    """
+    mine = _still(action, ActionState.EXECUTING)
+    return (await tx.execute(update(table(Action)).where(*mine).values(handed_over=True))).rowcount == 1
 
 
 async def leave(tx: AsyncConnection, vault: Vault, was: ActionState, now: ActionRecord) -> bool:
     """Move an action on from the state ``was`` if it still has this state and fence; say whether it had."""
     mine = _still(now, was)
-    when = {"not_before": now.not_before, "tries": now.tries, "held_until": now.held_until}
-    changed = await tx.execute(update(table(Action)).where(*mine).values(state=now.state, **when))
+    values: dict[str, Any] = {"not_before": now.not_before, "tries": now.tries, "held_until": now.held_until}
+    values |= {"state": now.state, "asks_person": now.asks_person}
+    changed = await tx.execute(update(table(Action)).where(*mine).values(**values))
     if changed.rowcount == 1:
         await actions.move(tx, vault, [now])
     return changed.rowcount == 1

@@ -110,14 +110,19 @@ def _bad_row(owner: Owner, domain: str, item: BadItem) -> dict[str, Any]:
 
 
 async def read_again(tx: AsyncConnection, user_id: str, item_id: str) -> None:
-    """Have the next run read an item again: forget its version, and how far its account was read."""
+    """Have the next run read an item again: take its version for another, and forget how far its account was read.
+
+    An event keeps its version, since effects and the rule of stale reads go by it. Of anything else, what cannot be
+    read was read by nobody, so that whoever has a version of it has another one.
+    """
     c = table(Cursor)
     for model in TABLES.values():
         t = table(model)
         mine = (t.c.id == item_id, t.c.user_id == user_id)
         account = (await tx.execute(select(_account(t)).where(*mine))).scalar()
         if account is not None:
-            await tx.execute(update(t).where(*mine).values({_version(t).name: ""}))
+            another: dict[str, Any] = {"unread": True} if "unread" in t.c else {_version(t).name: ""}
+            await tx.execute(update(t).where(*mine).values(another))
             unread = update(c).where(c.c.account == account, c.c.user_id == user_id)
             await tx.execute(unread.values(cursor=""))
 

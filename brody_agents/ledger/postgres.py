@@ -137,6 +137,8 @@ def explained(error: DBAPIError) -> BrodyError | None:
         return LedgerUnavailable(f"The database went away: {error.orig}.")
     if state in ("40P01", "40001"):
         return WriteConflict("Another process wrote the same at the same time.")
+    if state == "53300" or (state == "55000" and "accepting connections" in str(error.orig)):
+        return LedgerUnavailable(f"The database takes no connection: {error.orig}.")
     if state == "55P03":
         return LedgerUnavailable("Another process writes for longer than it should.")
     if state is None:

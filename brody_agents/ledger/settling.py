@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import update
@@ -13,17 +14,17 @@ from brody_agents.ledger.statements import table
 from brody_agents.ledger.tables import Action
 
 _A = table(Action).c
-_COMMAND = "brody actions settle"
 
 
-def asking(action: ActionRecord, why: str) -> str:
-    """Return the reason of an unknown action whose account cannot tell its outcome, so that a person has to."""
-    return f"{why} Then say so: {_COMMAND} {action.id[:8]} --done, or --not-done."
+def asking(action: ActionRecord, why: str) -> ActionRecord:
+    """Return an unknown action whose account cannot tell its outcome, so that a person has to."""
+    command = f"brody actions settle {action.id[:8]}"
+    return replace(action, asks_person=True, reason=f"{why} Then say so: {command} --done, or --not-done.")
 
 
 def waits_for_a_person(action: ActionRecord) -> bool:
     """Say whether the account of an unknown action could not tell its outcome, and no person has said it yet."""
-    return action.state is ActionState.UNKNOWN and action.settled is None and _COMMAND in action.reason
+    return action.state is ActionState.UNKNOWN and action.settled is None and bool(action.asks_person)
 
 
 async def settle(tx: AsyncConnection, action_id: str, done: bool) -> bool:

@@ -333,6 +333,8 @@ class Action(Row, table=True):
     not_before: datetime | None = time_column()
     held_until: datetime | None = time_column()
     settled: bool | None = None
+    handed_over: bool | None = None
+    asks_person: bool | None = None
     fence: int = 0
     tries: int | None = None
     partition: int | None = None
@@ -345,7 +347,6 @@ class Action(Row, table=True):
     undo_asked_at: datetime | None = time_column()
     """When the person asked to have it undone; from then on it is only ever carried out backwards."""
     undo: SealedBytes | None = sealed_column()
-    """The intent of the undo."""
 
 
 class ActionClaim(Row, table=True):

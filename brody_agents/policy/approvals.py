@@ -8,7 +8,7 @@ held in memory: a card waits in the ledger for as long as it must.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -187,30 +187,35 @@ class Approvals:
 
     # -- what is over, and what has no card yet ----------------------------------------------------------
 
-    async def sweep(self) -> None:
-        """Expire what is over, close the cards of actions that have moved on, make those that are missing."""
+    async def sweep(self, among: Collection[int] | None = None) -> None:
+        """Expire what is over, close the cards of actions that have moved on, make those that are missing.
+
+        ``among`` are the partitions of the users whose cards these are; ``None`` for all.
+        """
         for _ in range(ROUNDS):
-            if not await self._wants_sweep():
+            if not await self._wants_sweep(among):
                 return
             async with self._ledger.write() as tx:
-                await self._sweep(tx)
+                await self._sweep(tx, among)
 
-    async def _wants_sweep(self) -> bool:
+    async def _wants_sweep(self, among: Collection[int] | None = None) -> bool:
+        ours = _ours(among)
+        of_cards = [select(_P.id).where(condition, *ours) for condition in (_over(), _moved_on())]
         async with self._ledger.read() as tx:
-            for query in (select(_P.id).where(_over()), select(_P.id).where(_moved_on()), select(_A.id).where(_bare())):
+            for query in (*of_cards, select(_A.id).where(_bare(), *_in(among))):
                 if (await tx.execute(query.limit(1))).first() is not None:
                     return True
         return False
 
-    async def _sweep(self, tx: AsyncConnection) -> None:
+    async def _sweep(self, tx: AsyncConnection, among: Collection[int] | None) -> None:
         vault = self._ledger.vault
-        found = await cards.load(tx, vault, _over() | _moved_on(), limit=BATCH)
+        found = await cards.load(tx, vault, _over() | _moved_on(), *_ours(among), limit=BATCH)
         actions = {a.id: a for a in await ledger_actions.load(tx, vault, _A.id.in_([c.action_id for c in found]))}
         for card in found:
             action = actions[card.action_id]
             waits = action.state is ActionState.AWAITING_APPROVAL
             await (self._expire if waits else self._withdraw)(tx, card, action)
-        await self._maker.make(tx, await ledger_actions.load(tx, vault, _bare(), limit=BATCH))
+        await self._maker.make(tx, await ledger_actions.load(tx, vault, _bare(), *_in(among), limit=BATCH))
 
     async def _expire(self, tx: AsyncConnection, card: Card, action: ActionRecord) -> Card | None:
         closed = await cards.close(tx, self._ledger.vault, card, "expired")
@@ -229,16 +234,16 @@ class Approvals:
 
 
 class Sweeper:
-    """Sweep from time to time while a worker works."""
+    """Sweep from time to time while a worker works; ``among`` tells which partitions are its own, ``None`` for all."""
 
-    def __init__(self, approvals: Approvals) -> None:
-        self._approvals = approvals
+    def __init__(self, approvals: Approvals, among: Callable[[], Collection[int] | None] = lambda: None) -> None:
+        self._approvals, self._among = approvals, among
         self._over = asyncio.Event()
 
     async def run(self) -> None:
         """Sweep until ``stop``."""
         while not self._over.is_set():
-            await self._approvals.sweep()
+            await self._approvals.sweep(self._among())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), SWEEP)
 
@@ -268,6 +273,15 @@ def _told(card: Card, action: ActionRecord) -> AlreadyDecided:
 
 def _over() -> Any:
     return (_P.state == OPEN) & (_P.expires_at <= datetime.now(UTC))
+
+
+def _in(among: Collection[int] | None) -> list[Any]:
+    return [] if among is None else [_A.partition.in_(sorted(among))]
+
+
+def _ours(among: Collection[int] | None) -> list[Any]:
+    """Choose the cards of actions in some partitions."""
+    return [exists().where(_OF_ITS_ACTION, *_in(among))] if among is not None else []
 
 
 def _moved_on() -> Any:

@@ -43,6 +43,12 @@ def served(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Pl
     return _place(request.param, home, settings, request)
 
 
+@pytest.fixture(params=BROKERED)
+def brokered(request: pytest.FixtureRequest, home: Path, settings: Settings) -> Place:
+    """Return a new home on each broker in turn."""
+    return _place(request.param, home, settings, request)
+
+
 @pytest.fixture
 def quick(home: Path, settings: Settings, request: pytest.FixtureRequest) -> Place:
     """Return a new home on the in-memory bus."""

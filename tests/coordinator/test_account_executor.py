@@ -17,13 +17,16 @@ from brody_agents.coordinator.account_effects import EFFECTS, KINDS
 from brody_agents.coordinator.account_effects.base import Done, Job, NotDone, Unclear
 from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.errors import OutcomeUnknown
+from brody_agents.integrations.files.local import Folder
 from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.integrations.mail.parsing import parse_mail
 from brody_agents.ledger import attempts
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.ledger.settling import settle
+from brody_agents.ledger.statements import table
+from brody_agents.ledger.tables import Action
 from brody_agents.settings import Settings
-from tests.coordinator.accounts_kit import LETTER, NOTES, World, carried_out
+from tests.coordinator.accounts_kit import LETTER, NOTES, World, approve, carried_out, ended
 from tests.coordinator.kit import until
 
 pytestmark = pytest.mark.timeout(30)
@@ -156,6 +159,45 @@ async def test_what_may_have_happened_is_asked_about_and_not_taken_for_refused(
     action = await carried_out(brody, AgentAction(kind="mail.draft", arguments=arguments, cause="test"))
     assert (action.state, action.fence) == (ActionState.DONE, 1)
     assert len([m for m in await world.mails() if m.folder == "Drafts"]) == 1
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError("Connection reset by peer"), OSError(113, "")])
+async def test_what_breaks_while_an_effect_is_planned_is_tried_again(
+    error: OSError, brody: Brody, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was begun, so nothing is lost: whatever the library of an account raises for a network that is away."""
+    read, failed = Folder.read, 0
+
+    async def away(account: Folder, key: str) -> bytes:
+        nonlocal failed
+        if (failed := failed + 1) == 1:
+            raise error
+        return await read(account, key)
+
+    _, file_id = await world.read_into(brody)
+    monkeypatch.setattr(Folder, "read", away)
+    arguments = {"account": world.files.account, "document_id": file_id, "text": "Two.\n"}
+    proposed = await brody.execute(AgentAction(kind="file.append", arguments=arguments, cause="test"))
+    await approve(brody, proposed.action_id)
+    await until(lambda: failed, "it is tried")
+    waits = await until(lambda: put_off(brody, proposed.action_id), "it waits")
+    assert (waits.state, waits.fence) == (ActionState.APPROVED, 0)
+    await its_time_has_come(brody, proposed.action_id)
+    done = await ended(brody, proposed.action_id)
+    assert (done.state, await world.texts()) == (ActionState.DONE, {"notes.txt": NOTES + b"Two.\n"})
+
+
+async def put_off(brody: Brody, action_id: str) -> ActionRecord | None:
+    """Return an action that waits for its time."""
+    found = await brody.actions.show(action_id)
+    return found if found.not_before else None
+
+
+async def its_time_has_come(brody: Brody, action_id: str) -> None:
+    """Have an action wait no more."""
+    async with brody.ledger.write() as tx:
+        mine = table(Action).c.id == action_id
+        await tx.execute(table(Action).update().where(mine).values(not_before=None))
 
 
 async def test_an_account_that_was_never_named_is_not_opened(brody: Brody, world: World, tmp_path: Path) -> None:
@@ -318,6 +360,27 @@ async def test_only_one_of_two_can_begin_an_action(brody: Brody, world: World) -
         # Whoever is late with an older fence changes nothing.
         assert not await attempts.leave(tx, vault, ActionState.EXECUTING, approved.moved(ActionState.DONE, ""))
         assert await attempts.leave(tx, vault, ActionState.EXECUTING, first.moved(ActionState.FAILED, "No."))
+
+
+async def test_only_whoever_began_an_attempt_may_hand_its_message_over(brody: Brody) -> None:
+    """Not once it was taken over: then it may be tried again, and the first one must not send after all."""
+    proposed = await brody.execute(AgentAction(kind="mail.delete", arguments={"email_id": "m"}, cause="test"))
+    approved = (await brody.actions.show(proposed.action_id)).moved(ActionState.APPROVED, "Approved.")
+    vault = brody.ledger.vault
+    async with brody.ledger.write() as tx:
+        assert await attempts.leave(tx, vault, ActionState.AWAITING_APPROVAL, approved)
+        begun = await attempts.begin(tx, vault, approved, {"announced": True})
+        assert begun is not None
+        assert begun.handed_over is False
+        assert await attempts.orphan(tx, KINDS) == 1
+        assert not await attempts.hand_over(tx, begun)
+        again = begun.moved(ActionState.APPROVED, "It did not happen.")
+        assert await attempts.leave(tx, vault, ActionState.UNKNOWN, again)
+        second = await attempts.begin(tx, vault, again, {"announced": True})
+        assert second is not None
+        assert not await attempts.hand_over(tx, begun)
+        assert await attempts.hand_over(tx, second)
+    assert (await brody.actions.show(begun.id)).handed_over is True
 
 
 async def test_a_word_on_one_attempt_says_nothing_of_the_next(brody: Brody, world: World) -> None:

@@ -28,6 +28,7 @@ DRAFT = {"to": ["ann@b.example"], "subject": "Re: plan", "text": "Yes.", "thread
 
 def test_the_rules_are_these_in_this_order() -> None:
     assert [rule.__name__ for rule in RULES] == [
+        "being_undone",
         "same_task",
         "contradiction",
         "stale_read",

@@ -9,7 +9,7 @@ import pytest
 
 from brody_agents.action import ActionState
 from brody_agents.coordinator.conflicts.files import held_back
-from brody_agents.ledger import actions
+from brody_agents.ledger import actions, items
 from brody_agents.ledger.tables import Email, Run
 from tests.coordinator.court import NINE, Court, propose
 
@@ -446,3 +446,16 @@ async def test_two_shares_of_a_file_go_together(court: Court) -> None:
     one, two = propose("file.share", SHARE), propose("file.share", SHARE | {"person": "bo@b.example"})
     await court.settle(one, two)
     assert [(await court.verdict(a)).rule for a in (one, two)] == ["widening"] * 2
+
+
+async def test_an_event_that_is_to_be_read_again_is_still_of_the_version_that_was_read(court: Court) -> None:
+    """Having it read again says nothing of whether it has changed; a version that is older is stale as before."""
+    await court.event("e1", NINE, NINE + HOUR)
+    async with court.ledger.write() as tx:
+        await items.read_again(tx, "me", "e1")
+    moved = {"account": "cal", "event_id": "e1", "title": "Review"}
+    (fresh,) = await court.settle(propose("calendar.update", moved | {"version": "1"}))
+    assert not await court.actions.verdicts(fresh.id)
+    await court.decide(fresh, ActionState.REJECTED)
+    (old,) = await court.settle(propose("calendar.update", moved | {"version": "0"}, cause="b"))
+    assert (await court.verdict(old)).rule == "stale_read"

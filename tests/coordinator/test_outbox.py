@@ -229,3 +229,48 @@ async def test_two_messages_with_one_id_are_not_taken_for_one(quick: Place) -> N
         await brody.drain()
         assert await brody.dead_letters.list() == []
     assert sorted(recorder.seen) == ["first", "second", "third"]
+
+
+LARGEST = (1 << 20) - 600
+"""A text with which a message has nearly as many bytes as any may have: more than some brokers carry."""
+
+
+async def test_a_message_that_is_too_large_for_the_broker_is_a_dead_letter_and_the_road_goes_on(
+    brokered: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others go over the broker, before it and after it; its letter says how much is too much."""
+    recorder, carries = Recorder(), brokered.server.name == "rabbitmq"
+    async with brokered.brody(recorder) as brody:
+        await brody.send(note(text="y" * (LARGEST - 1000)))
+        await brody.drain()
+        large = note(text="x" * LARGEST)
+        await asyncio.gather(*(brody.send(m) for m in (note(text="beside"), large, note(text="after"))))
+        await brody.drain()
+        letters = await brody.dead_letters.list()
+        assert [(x.code, x.message_id, x.agent) for x in letters] == (
+            [] if carries else [("too_large", large.id, "recorder")]
+        )
+        assert all("bytes, and" in x.reason for x in letters)
+        assert "failed" not in await brody.bus()
+    assert [text[:6] for text in recorder.seen] == ["yyyyyy", "beside", *(["xxxxxx"] if carries else []), "after"]
+    assert "bus lost" not in caplog.text
+
+
+async def test_an_agent_that_puts_out_too_much_for_the_broker_ends_no_road(brokered: Place) -> None:
+    """What it puts out is committed first, as ever; the one message alone is dead."""
+
+    class Talker(BrodyAgent):
+        @handles
+        async def on_note(self, message: Note, ctx: Context) -> None:
+            """Tell the recorder, at length."""
+            for size in (1, LARGEST, 2):
+                ctx.tell("recorder", Note(text="x" * size))
+
+    recorder, carries = Recorder(), brokered.server.name == "rabbitmq"
+    async with brokered.brody(Talker("talker"), recorder) as brody:
+        await brody.send(note("talker"))
+        await brody.drain()
+        codes = [letter.code for letter in await brody.dead_letters.list()]
+        assert "failed" not in await brody.bus()
+    assert codes == ([] if carries else ["too_large"])
+    assert [len(text) for text in recorder.seen] == [1, *([LARGEST] if carries else []), 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,13 +48,23 @@ def test_an_outcome_is_asked_about_for_ever(tries: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Refused("No."), NotFound("It is gone."), Stale("It moved."), ConfigurationError("No."), KeyError("x")]
+    "error",
+    [
+        *(Refused("No."), NotFound("It is gone."), Stale("It moved."), ConfigurationError("No."), KeyError("x")),
+        *(FileNotFoundError("x"), FileExistsError("x"), PermissionError("x"), IsADirectoryError("x")),
+    ],
 )
 def test_what_will_fail_again_is_not_tried_again(error: Exception) -> None:
     assert pauses.until(error, 1) is None
 
 
-@pytest.mark.parametrize("error", [ProviderUnavailable("It is away."), SourceLocked("Held."), TimeoutError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(ProviderUnavailable("It is away."), SourceLocked("Held."), TimeoutError()),
+        *(ConnectionResetError(), ConnectionRefusedError(), BrokenPipeError(), socket.gaierror(), OSError(113, "")),
+    ],
+)
 def test_what_may_pass_is_tried_again(error: Exception) -> None:
     when = pauses.until(error, 3, NOW)
     assert when is not None

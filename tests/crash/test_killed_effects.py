@@ -6,13 +6,14 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brody_agents import ActionState, AgentAction, Brody
+from brody_agents.coordinator import account_executor
 from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.integrations.files.local import Folder
 from brody_agents.integrations.mail.maildir import Maildir
@@ -30,21 +31,29 @@ POINTS = (
 KINDS = ("mail.draft", "mail.archive", "file.create", "file.append", "file.move", "file.delete")
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kind", KINDS)
-async def test_each_effect_is_there_exactly_once(kind: str, point: str, tmp_path: Path) -> None:
+def cases(kinds: Sequence[str]) -> list[Any]:
+    """Return every kind at every point, on a home's own file; and one of them in a PostgreSQL."""
+    everywhere = [pytest.param(kind, point, "", id=f"{kind} {point}") for kind in kinds for point in POINTS]
+    marks, kind = pytest.mark.integration, "file.append"
+    return everywhere + [pytest.param(kind, p, "database_url", id=f"{kind} {p} postgres", marks=marks) for p in POINTS]
+
+
+@pytest.mark.parametrize(("kind", "point", "database"), cases(KINDS))
+async def test_each_effect_is_there_exactly_once(
+    kind: str, point: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """The second process reconciles what the first one left and carries out what it did not.
 
     There is room in the budgets for this one call: it is neither lost with the process nor spent twice.
     """
     world = World.at(tmp_path)
     await world.fill()
-    home = tmp_path / "home"
-    assert await asyncio.to_thread(_child, home, tmp_path, kind, point) == -signal.SIGKILL
-    for user, of in (await _budgets(home)).items():
+    home, url = tmp_path / "home", request.getfixturevalue(database) if database else ""
+    assert await asyncio.to_thread(_child, home, url, tmp_path, kind, point) == -signal.SIGKILL
+    for user, of in (await _budgets(home, url)).items():
         assert of.used + of.reserved <= of.budget.limit, user
-    assert await asyncio.to_thread(_child, home, tmp_path, kind, "never") == 0
-    assert {name: (of.used, of.reserved) for name, of in (await _budgets(home)).items()} == {
+    assert await asyncio.to_thread(_child, home, url, tmp_path, kind, "never") == 0
+    assert {name: (of.used, of.reserved) for name, of in (await _budgets(home, url)).items()} == {
         "calls": (1, 0),
         "slots": (0, 0),
     }
@@ -58,19 +67,19 @@ async def test_each_effect_is_there_exactly_once(kind: str, point: str, tmp_path
     }.get(kind, {"notes.txt": NOTES})
 
 
-async def _budgets(home: Path) -> dict[str, Usage]:
+async def _budgets(home: Path, url: str) -> dict[str, Usage]:
     """Return the user's budgets as the ledger has them, by their unit."""
-    ledger = await Ledger.open(home)
+    ledger = await Ledger.open(home, url)
     found = {str(usage.budget.unit): usage for usage in await Budgets(ledger).usage()}
     await ledger.close()
     return found
 
 
-def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
+def _child(home: Path, url: str, folder: Path, kind: str, point: str) -> int | None:
     """Run ``_work`` in a process of its own and return how it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["brody_agents.front", "alembic.command", "tests.coordinator.accounts_kit"])
-    process = context.Process(target=_work, args=(home, folder, kind, point))
+    process = context.Process(target=_work, args=(home, url, folder, kind, point))
     process.start()
     process.join(60)
     if process.exitcode is None:
@@ -80,13 +89,14 @@ def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
     return process.exitcode
 
 
-def _work(home: Path, folder: Path, kind: str, point: str) -> None:
+def _work(home: Path, url: str, folder: Path, kind: str, point: str) -> None:
+    account_executor.TAKEOVER = 0.0  # whoever was there before is dead, and is not waited for
     _arm(point)
-    asyncio.run(_carry_out(home, folder, kind))
+    asyncio.run(_carry_out(home, url, folder, kind))
 
 
-async def _carry_out(home: Path, folder: Path, kind: str) -> None:
-    world, settings = World.at(folder), Settings(redis_url="memory:")
+async def _carry_out(home: Path, url: str, folder: Path, kind: str) -> None:
+    world, settings = World.at(folder), Settings(redis_url="memory:", database_url=url)
     async with Brody(home=home, accounts=world.accounts, agents=[], settings=settings) as brody:
         await brody.budgets.set("user", "me", "calls", 1)
         await brody.budgets.set("user", "me", "slots", 1)

@@ -10,33 +10,35 @@ from pathlib import Path
 import pytest
 
 from brody_agents import ActionState, AgentAction, Brody
+from brody_agents.coordinator import account_executor
 from brody_agents.integrations.mail.maildir import Maildir
 from brody_agents.settings import Settings
 from tests.coordinator.accounts_kit import NOTES, World, carried_out, ended
-from tests.crash.test_killed_effects import POINTS, _arguments, _arm, _around
+from tests.crash.test_killed_effects import _arguments, _arm, _around, cases
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 KINDS = ("mail.draft", "mail.archive", "file.create", "file.append", "file.move")
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kind", KINDS)
-async def test_each_undo_takes_place_exactly_once(kind: str, point: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "point", "database"), cases(KINDS))
+async def test_each_undo_takes_place_exactly_once(
+    kind: str, point: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """The second process reconciles what the first one left, and the account is as it was at the very beginning."""
     world = World.at(tmp_path)
     await world.fill()
-    home = tmp_path / "home"
-    assert await asyncio.to_thread(_child, home, tmp_path, kind, point) == -signal.SIGKILL
-    assert await asyncio.to_thread(_child, home, tmp_path, kind, "never") == 0
+    home, url = tmp_path / "home", request.getfixturevalue(database) if database else ""
+    assert await asyncio.to_thread(_child, home, url, tmp_path, kind, point) == -signal.SIGKILL
+    assert await asyncio.to_thread(_child, home, url, tmp_path, kind, "never") == 0
     assert [m.folder for m in await world.mails()] == [""]
     assert await world.texts() == {"notes.txt": NOTES}
 
 
-def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
+def _child(home: Path, url: str, folder: Path, kind: str, point: str) -> int | None:
     """Do and undo in a process of its own and return how it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["brody_agents.front", "alembic.command", "tests.coordinator.accounts_kit"])
-    process = context.Process(target=_work, args=(home, folder, kind, point))
+    process = context.Process(target=_work, args=(home, url, folder, kind, point))
     process.start()
     process.join(60)
     if process.exitcode is None:
@@ -46,12 +48,13 @@ def _child(home: Path, folder: Path, kind: str, point: str) -> int | None:
     return process.exitcode
 
 
-def _work(home: Path, folder: Path, kind: str, point: str) -> None:
-    asyncio.run(_undo(home, folder, kind, point))
+def _work(home: Path, url: str, folder: Path, kind: str, point: str) -> None:
+    account_executor.TAKEOVER = 0.0  # whoever was there before is dead, and is not waited for
+    asyncio.run(_undo(home, url, folder, kind, point))
 
 
-async def _undo(home: Path, folder: Path, kind: str, point: str) -> None:
-    world, settings = World.at(folder), Settings(redis_url="memory:")
+async def _undo(home: Path, url: str, folder: Path, kind: str, point: str) -> None:
+    world, settings = World.at(folder), Settings(redis_url="memory:", database_url=url)
     async with Brody(home=home, accounts=world.accounts, agents=[], settings=settings) as brody:
         known = await brody.actions.list()
         if not known:

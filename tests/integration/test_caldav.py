@@ -202,6 +202,23 @@ async def test_a_server_that_tells_no_etag_of_what_it_stored_is_asked_for_it(rad
     assert "Newer" in (await opened(radicale.url).fetch("one")).data, "it was stored, and nobody said otherwise"
 
 
+@pytest.mark.parametrize("path", ["", "me/work"])
+@pytest.mark.parametrize("version", ["", "unread {}"])
+async def test_an_event_that_is_to_be_read_again_is_not_taken_for_gone(
+    version: str, path: str, radicale: Radicale, opened: Open
+) -> None:
+    """Whatever is known of its version; one that is gone by now is found to be gone."""
+    calendar = opened(radicale.url + path)
+    reader = Reader(calendar)
+    for uid in ("stays", "again", "goes"):
+        await calendar.put(event(uid), None)
+    await reader.read()
+    reader.known |= {uid: version.format(reader.known[uid]) for uid in ("again", "goes")}
+    reader.cursor = ""
+    await calendar.delete("goes", None)
+    assert (await reader.read(), reader.removed) == (["again"], ["goes"])
+
+
 async def test_a_to_do_is_no_event(radicale: Radicale, calendar: CalDav) -> None:
     radicale.request("PUT", "/me/work/todo.ics", vcalendar("todo", kind="VTODO"))
     radicale.request("PUT", "/me/work/good.ics", vcalendar("good"))

@@ -19,6 +19,7 @@ import pytest
 from aiosmtplib import SMTP
 
 from brody_agents import ActionState, Brody
+from brody_agents.coordinator import account_executor
 from brody_agents.coordinator.account_executor import AccountExecutor
 from brody_agents.integrations.mail.outbox import Outbox
 from brody_agents.integrations.mail.smtp import Smtp
@@ -135,15 +136,16 @@ SUBJECTS = ["One", "Two", "Three"]
 TOLD = "brody actions settle"
 
 
-def _work(home: Path, folder: Path, word: str, recipient: str, point: str, subjects: list[str]) -> None:
+def _work(home: Path, folder: Path, word: str, recipient: str, point: str, subjects: list[str], url: str = "") -> None:
     """Be a worker that sends approved mails, and is killed at the second one's ``point``."""
+    account_executor.TAKEOVER = 0.0  # whoever was there before is dead, and is not waited for
     if point:
         _arm(*point.split())
-    asyncio.run(_send(Person(World.at(folder), home, [word]), recipient, subjects))
+    asyncio.run(_send(Person(World.at(folder), home, [word]), recipient, subjects, url))
 
 
-async def _send(person: Person, recipient: str, subjects: list[str]) -> None:
-    async with person.brody() as brody:
+async def _send(person: Person, recipient: str, subjects: list[str], url: str) -> None:
+    async with person.brody(database_url=url) as brody:
         for subject in subjects:
             proposed = await brody.execute(a_mail("mail.send", recipient, subject=subject))
             if proposed.state is ActionState.AWAITING_APPROVAL:
@@ -201,9 +203,9 @@ def _end(process: BaseProcess) -> int | None:
     return process.exitcode
 
 
-async def _settled_by_a_person(person: Person, server: SmtpServer, recipient: str) -> int:
+async def _settled_by_a_person(person: Person, server: SmtpServer, recipient: str, url: str) -> int:
     """Have a person look who got what, say so, and want again what did not leave; return how many were asked about."""
-    async with person.brody() as brody:
+    async with person.brody(database_url=url) as brody:
         unclear = await brody.actions.list(state="unknown")
         for action in unclear:
             subject = action.arguments["subject"]
@@ -217,38 +219,68 @@ async def _settled_by_a_person(person: Person, server: SmtpServer, recipient: st
     return len(unclear)
 
 
+EVERYWHERE = [
+    ("before attempts begin", 0),
+    ("before Executor _tried", 0),
+    ("before Smtp send", 0),
+    ("before Outbox begin", 0),
+    ("after Outbox begin", 1),
+    ("before SMTP data", 1),
+    ("within SMTP data", 1),
+    ("after SMTP data", 0),
+    ("before Outbox left", 0),
+    ("after Outbox left", 0),
+    ("after Outbox file", 0),
+    ("after Smtp send", 0),
+    ("after attempts leave", 0),
+    ("after Executor _leave", 0),
+]
+IN_POSTGRES = {"after Outbox begin", "after SMTP data", "after attempts leave"}
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("point", "asked"),
-    [
-        ("before attempts begin", 0),
-        ("before Executor _tried", 0),
-        ("before Smtp send", 0),
-        ("before Outbox begin", 0),
-        ("after Outbox begin", 1),
-        ("before SMTP data", 1),
-        ("within SMTP data", 1),
-        ("after SMTP data", 0),
-        ("before Outbox left", 0),
-        ("after Outbox left", 0),
-        ("after Outbox file", 0),
-        ("after Smtp send", 0),
-        ("after attempts leave", 0),
-        ("after Executor _leave", 0),
-    ],
+    ("point", "asked", "database"),
+    [(*case, "") for case in EVERYWHERE] + [(*case, "database_url") for case in EVERYWHERE if case[0] in IN_POSTGRES],
 )
 async def test_each_approved_mail_arrives_once_although_its_sender_is_killed(
-    point: str, asked: int, smtp_server: StartSmtp, tmp_path: Path
+    point: str, asked: int, database: str, smtp_server: StartSmtp, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The next process asks the account; a person is asked only where the message may be on its way, and nothing is."""
     world = World.at(tmp_path / "world")
     await world.fill()
     server = smtp_server(maildir=world.mail.root)
     word, home = sender_word(server.port, world.mail.root), tmp_path / "home"
+    url = request.getfixturevalue(database) if database else ""
+    assert _end(_process(home, tmp_path / "world", word, ADA, point, SUBJECTS, url)) == -signal.SIGKILL
+    assert _end(_process(home, tmp_path / "world", word, ADA, "", SUBJECTS, url)) == 0
+    assert await _settled_by_a_person(Person(world, home, [word]), server, ADA, url) == asked
+    assert sorted(m["Subject"] for m in server.delivered if m["Subject"] in SUBJECTS) == sorted(SUBJECTS)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("point", "asked"),
+    [
+        ("before Executor _tried", 0),
+        ("before Smtp send", 0),
+        ("before SMTP rcpt", 0),
+        ("after attempts hand_over", 0),
+        ("before SMTP data", 1),
+        ("after SMTP data", 1),
+    ],
+)
+async def test_where_nobody_can_be_asked_what_was_not_begun_is_still_known_and_sent(
+    point: str, asked: int, smtp_server: StartSmtp, tmp_path: Path
+) -> None:
+    """Without ``sent=``, or where the server of ``imaps:`` files nothing, a person is asked about the rest only."""
+    world = World.at(tmp_path / "world")
+    server = smtp_server(maildir=tmp_path / "theirs")
+    word, home = sender_word(server.port), tmp_path / "home"
     assert _end(_process(home, tmp_path / "world", word, ADA, point, SUBJECTS)) == -signal.SIGKILL
     assert _end(_process(home, tmp_path / "world", word, ADA, "", SUBJECTS)) == 0
-    assert await _settled_by_a_person(Person(world, home, [word]), server, ADA) == asked
-    assert sorted(m["Subject"] for m in server.delivered if m["Subject"] in SUBJECTS) == sorted(SUBJECTS)
+    assert await _settled_by_a_person(Person(world, home, [word]), server, ADA, "") == asked
+    assert sorted(m["Subject"] for m in server.delivered) == sorted(SUBJECTS)
 
 
 @pytest.mark.timeout(120)

@@ -315,6 +315,32 @@ async def test_a_worker_makes_what_is_missing_and_ends_what_is_over(desk: Desk) 
     assert (await desk.action(card)).state is ActionState.EXPIRED
 
 
+async def test_a_worker_sweeps_the_cards_of_its_own_users_only(desk: Desk) -> None:
+    """Those of others are their workers'; what is over, what has moved on and what is missing alike."""
+    titles = ("Call Ann", "Water the plants", "Pay the rent")
+    await desk.brody.ledger.ensure_users({"ada"})
+    await desk.brody.autonomy.set("task.create", "suggest", user_id="ada")
+    cards = {user: [await desk.ask(title=title, user=user) for title in titles] for user in ("me", "ada")}
+    assert desk.brody._worker
+    desk.brody._worker._sweeper.stop()  # which would sweep all of them
+    for over, moved, missing in cards.values():
+        await change(desk, Approval, over.id, expires_at=datetime.now(UTC))
+        await change(desk, Action, moved.action_id, state="superseded")
+        await change(desk, Approval, missing.id, state="withdrawn")
+    await desk.brody.approvals.sweep({partition_of("ada")})
+    assert await stood(desk, "ada") == ["expired", "open", "withdrawn", "withdrawn"]
+    assert await stood(desk, "me") == ["open", "open", "withdrawn"]
+    await desk.brody.approvals.sweep()
+    assert await stood(desk, "me") == await stood(desk, "ada")
+
+
+async def stood(desk: Desk, user: str) -> list[str]:
+    """Return the states of a user's cards, as nobody's look has changed them."""
+    c = table(Approval).c
+    async with desk.brody.ledger.read() as tx:
+        return sorted((await tx.execute(select(c.state).where(c.user_id == user))).scalars())
+
+
 async def test_cards_survive_a_restart_and_are_answered_without_a_worker(home: Path, settings: Settings) -> None:
     """An answer needs only the ledger; the next worker does what follows."""
     async with opened(asks=True, home=home, settings=settings) as desk:

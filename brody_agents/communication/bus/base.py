@@ -34,7 +34,10 @@ class Bus(Protocol):
     """What the coordinator needs of a message bus."""
 
     async def publish(self, entries: Sequence[tuple[int, bytes]]) -> None:
-        """Append entries, each to its partition, in order."""
+        """Append entries, each to its partition, in order.
+
+        Raises ``TooLargeForBus``, and appends none, where one is larger than the bus carries.
+        """
 
     async def read(self, limit: int = BATCH, timeout: float = 1.0) -> list[Entry]:
         """Return up to ``limit`` new entries of all partitions; wait ``timeout`` seconds for the first one.

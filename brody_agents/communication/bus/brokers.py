@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from brody_agents.communication.bus.base import BATCH, PARTITIONS, Bus, Entry
-from brody_agents.errors import BusUnavailable, ConfigurationError
+from brody_agents.errors import BusUnavailable, ConfigurationError, TooLargeForBus
 from brody_agents.observability import logger
 
 log = logger(__name__)
@@ -59,6 +59,8 @@ class BrokerBus(ABC):
     name: str
     errors: tuple[type[Exception], ...] = (OSError,)
     """What the client raises when the broker cannot be used."""
+    largest: int
+    """How many bytes an entry may have: a broker ends the connection over a larger one, and so its use."""
 
     def __init__(self, url: str, *, prefix: str, values: Bus) -> None:
         self._url, self._prefix, self._values = url, prefix, values
@@ -74,6 +76,7 @@ class BrokerBus(ABC):
         """Append entries."""
         if entries:
             await self._prepare()
+            self._check(max(len(data) for _, data in entries))
             async with self._in_use():
                 await self._send(entries)
 
@@ -135,6 +138,11 @@ class BrokerBus(ABC):
         return
 
     # -- what is common ------------------------------------------------------------------------------
+
+    def _check(self, size: int) -> None:
+        if size > self.largest:
+            what = f"A message has {size} bytes, and {self.name} carries {self.largest}."
+            raise TooLargeForBus(what, self.largest)
 
     def _take(self, partition: int, data: bytes, entry_id: str = "") -> str:
         """Keep an entry for the next read and return its id."""
@@ -215,6 +223,8 @@ class RabbitBus(BrokerBus):
     """
 
     name = "RabbitMQ"
+    largest = 16 << 20
+    """What RabbitMQ 4 takes by default; it does not tell its clients."""
 
     def _connected(self) -> Any:
         from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
@@ -270,6 +280,8 @@ class NatsBus(BrokerBus):
     """
 
     name = "NATS JetStream"
+    largest = (1 << 20) - (1 << 10)
+    """What NATS takes by default, without headers; the server says what it is set to."""
 
     def _connected(self) -> Any:
         from faststream import AckPolicy
@@ -313,6 +325,7 @@ class NatsBus(BrokerBus):
         from nats.js.errors import NotFoundError
 
         self._connection = await self._broker.connect()
+        self.largest = self._connection.max_payload - _HEADERS
         with suppress(NotFoundError):
             await self._connection.jetstream().delete_consumer(self._stream, "worker")
         await self._broker.start()
@@ -336,6 +349,8 @@ class KafkaBus(BrokerBus):
     """
 
     name = "Kafka"
+    largest = (1 << 20) - (1 << 10)
+    """What Kafka takes by default, with some room for what it adds."""
 
     def _connected(self) -> Any:
         from aiokafka.errors import KafkaError
@@ -416,6 +431,8 @@ def _batches(entries: Sequence[bytes]) -> list[list[bytes]]:
     return batches
 
 
+_HEADERS = 1 << 10
+"""What FastStream adds to a message at most, in bytes."""
 _LARGEST, _AROUND = 900_000, 200
 """What a batch holds at most, and what Kafka adds to an entry, in bytes, with some room: the default limit is 1 MiB."""
 _SHORT = {"cleanup.policy": "delete", "retention.ms": "3600000", "segment.ms": "600000"}

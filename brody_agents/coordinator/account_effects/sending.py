@@ -1,13 +1,15 @@
 """Mail that leaves: written once, handed over once, and found again by its Message-ID before anything is repeated.
 
 ``NotSent`` has it tried again, ``Refused`` ends it, and of every other end the account is asked whether the message
-left. Where that cannot tell either, a person says so (``brody actions settle``); nothing is sent again blindly.
+left. Where that cannot tell either, a person says so (``brody actions settle``); nothing is sent again blindly. What
+the account had not announced yet has not left: the ledger knows that, whoever was killed, and whatever is looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from brody_agents.action import CATALOGUE
@@ -21,8 +23,9 @@ from brody_agents.coordinator.account_effects.composition import (
     titled,
     written,
 )
-from brody_agents.errors import InvalidArguments
+from brody_agents.errors import Fenced, InvalidArguments
 from brody_agents.integrations.mail.base import ParsedMail
+from brody_agents.ledger import attempts
 
 
 class Send:
@@ -41,23 +44,37 @@ class Send:
             "message": written(letter).decode("latin-1"),
             "sender": mailbox(letter.author).addr_spec,
             "recipients": letter.recipients,
+            "announced": bool(job.ledger and getattr(job.provider, "announces", False)),
         }
 
     async def apply(self, job: Job) -> dict[str, Any]:
         """Hand it over; some recipients may be refused, then the result says which and why."""
         intent = job.intent
-        sent = await job.provider.send(intent["message"].encode("latin-1"), intent["sender"], intent["recipients"])
+        announced = {"about_to": partial(_announce, job)} if intent.get("announced") else {}
+        message = intent["message"].encode("latin-1")
+        sent = await job.provider.send(message, intent["sender"], intent["recipients"], **announced)
         told = {"message_id": sent.message_id, "recipients": list(sent.accepted), "refused": dict(sent.refused)}
         return told | {"answer": sent.answer, "filed": sent.filed}
 
     async def reconcile(self, job: Job) -> Finding:
-        """Ask whether it left."""
+        """Ask whether it left, unless it was not even begun."""
+        if job.action.handed_over is False:
+            return NotDone()
         message_id = job.intent["message_id"]
         left = await job.provider.find_sent(message_id)
         if left is None:
             what = f"Nobody can tell whether {message_id} left by {job.provider.account}."
             return Unclear(f"{what} Look among your sent mail, or ask a recipient.")
         return Done({"message_id": message_id, "recipients": job.intent["recipients"]}) if left else NotDone()
+
+
+async def _announce(job: Job) -> None:
+    """Note in the ledger that the message is about to be handed over, if the attempt is still this worker's."""
+    assert job.ledger
+    async with job.ledger.write() as tx:
+        mine = await attempts.hand_over(tx, job.action)
+    if not mine:
+        raise Fenced("The mail was not handed over: another worker has taken it over.")
 
 
 EFFECTS: Mapping[str, Effect] = {"mail.send": Send(), "mail.reply": Send(), "mail.forward": Send()}

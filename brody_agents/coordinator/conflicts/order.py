@@ -20,6 +20,7 @@ from brody_agents.coordinator.conflicts.slots import busy_slot, slot
 from brody_agents.coordinator.conflicts.stale import stale_read
 from brody_agents.coordinator.conflicts.tasks import same_task
 from brody_agents.coordinator.conflicts.threads import one_draft_a_thread, own_words
+from brody_agents.coordinator.conflicts.undone import being_undone
 from brody_agents.errors import said
 from brody_agents.ledger.actions import ActionRecord
 from brody_agents.observability import logger
@@ -39,6 +40,7 @@ def exclusive(action: ActionRecord, scene: Scene) -> Ruling | None:
 
 
 RULES: tuple[Rule, ...] = (
+    being_undone,
     same_task,
     contradiction,
     stale_read,
@@ -54,7 +56,9 @@ RULES: tuple[Rule, ...] = (
     slot,
     exclusive,
 )
-"""All rules in their order: what makes two the same, what contradicts, what is stale; then each domain; last the rest.
+"""All rules in their order.
+
+First what is going; then what makes two the same, what contradicts, what is stale; then each domain; last the rest.
 
 A rule that looks deeper into contradictions has its place right after ``contradiction``.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import OPEN_STATES, ActionState
+from brody_agents.action import OPEN_STATES, ActionState, Claim
 from brody_agents.arguments import TaskCreate
 from brody_agents.communication.message_protocol import AgentMessage
 from brody_agents.coordinator import contradictions
@@ -53,12 +53,22 @@ class Scene:
     def clashing(self, action: ActionRecord, mode: str | None = None) -> list[ActionRecord]:
         """Return the open actions whose claims (of a mode) do not go with this one's, oldest first."""
         claims = [c for c in action.claims if mode is None or c.mode == mode]
-        found = [self.actions[holder] for holder in self.holders.clashing(claims) if holder in self.actions]
-        return [other for other in found if self.stands(other, action)]
+        return [other for other in self._holding(claims) if self.stands(other, action)]
+
+    def being_undone(self, action: ActionRecord) -> list[ActionRecord]:
+        """Return the actions that are going backwards and hold what this one claims."""
+        found = [other for other in self._holding(action.claims) if other.undoing and other.id != action.id]
+        return [other for other in found if other.state.holds_claims]
+
+    def _holding(self, claims: Iterable[Claim]) -> list[ActionRecord]:
+        return [self.actions[holder] for holder in self.holders.clashing(claims) if holder in self.actions]
 
     def stands(self, other: ActionRecord, action: ActionRecord) -> bool:
-        """Say whether another action is open to an action; what was only observed is so only among its like."""
-        if other.id == action.id or other.id in self.past or not other.state.holds_claims:
+        """Say whether another action is open to an action; what was only observed is so only among its like.
+
+        One that is being undone is not: nothing is made one with it, or gives way to it.
+        """
+        if other.id == action.id or other.id in self.past or other.undoing or not other.state.holds_claims:
             return False
         return is_real(other) or not is_real(action)
 
@@ -138,7 +148,7 @@ async def scene_around(tx: AsyncConnection, vault: Vault, proposals: Sequence[Ac
         action = row["normalised"] or row["title"].casefold()
         scene.wishes.add(row["user_id"], row["assignee"], Wish(row["id"], row["title"], row["root"], action, True))
     for other in scene.actions.values():
-        if other.kind == "task.create":
+        if other.kind == "task.create" and not other.undoing:
             scene.wishes.propose(other.id, other.user_id, TaskCreate.model_validate(other.arguments))
     return scene
 

@@ -104,12 +104,17 @@ class CalDav:
         dropped = tokens.keys() - {calendar.path for calendar in calendars}
         have = await known() if dropped or any(d.whole or d.changed or d.gone for d in deltas.values()) else {}
         versions, gone = set(have.values()), _gone(have, deltas)
+        placeless = (
+            {uid for uid, version in have.items() if not version} if all(d.whole for d in deltas.values()) else set()
+        )
         for calendar, delta in deltas.items():
             todo = [p for p, etag in delta.changed.items() if _version(etag, calendar, p) not in versions]
             for paths in batched(sorted(todo)):
                 page = await self._page(calendar, paths)
                 gone |= _replaced(have, {_mark(calendar, path) for path in paths}, page)
+                placeless -= _keys(page)
                 yield page
+        gone |= placeless  # all that there is was listed, and what was not known was read
         still = [event for uid in sorted(gone) if len(calendars) > 1 and (event := await self.find(uid))]
         removed = sorted(gone - {event.key for event in still})
         yield Page(still, removed=removed, cursor=json.dumps({c.path: d.token for c, d in deltas.items()}))
@@ -348,16 +353,23 @@ def _gone(known: Mapping[str, str], deltas: Mapping[Calendar, Delta]) -> set[str
     return {
         uid
         for uid, version in known.items()
-        if (mark := version.rpartition("|")[2]) in gone
-        or mark[:8] not in there
-        or (mark[:8] in whole and mark not in listed)
+        if version  # else nobody knows where it lay
+        and (
+            (mark := version.rpartition("|")[2]) in gone
+            or mark[:8] not in there
+            or (mark[:8] in whole and mark not in listed)
+        )
     }
 
 
 def _replaced(known: Mapping[str, str], read: set[str], page: Page[RawEvent]) -> set[str]:
     """Return the known UIDs whose resource was read and holds something else now."""
-    now = {item.key for item in page.items} | {bad.key for bad in page.bad}
+    now = _keys(page)
     return {uid for uid, version in known.items() if version.rpartition("|")[2] in read and uid not in now}
+
+
+def _keys(page: Page[RawEvent]) -> set[str]:
+    return {item.key for item in page.items} | {bad.key for bad in page.bad}
 
 
 def _calendars(answer: DAVResponse) -> list[Calendar]:

@@ -115,7 +115,11 @@ class Sent:
 
 
 class Outgoing(Protocol):
-    """An account that mail leaves by."""
+    """An account that mail leaves by.
+
+    One with an attribute ``announces`` that is true takes ``about_to`` in :meth:`send`, which it awaits before a server
+    can take the message: until then the message surely has not left, whatever happens, and if it raises, it must not.
+    """
 
     @property
     def account(self) -> str:

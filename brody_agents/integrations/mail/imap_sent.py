@@ -1,7 +1,9 @@
 """Sent mail in a folder of an IMAP server (RFC 9051): ``sent=imaps://USER@HOST/FOLDER``.
 
 Nothing is noted before a message leaves: what is found there has left; what is not may have left or not. Many servers
-file what they send by themselves, so that a lost answer is found; else a person decides.
+file what they send by themselves, so that a lost answer is found; else a person decides. Nothing can be concluded from
+absence: a server that files does so when it likes, so that an unchanged UIDNEXT says nothing, and a note in a folder
+that people see may be sent or deleted by them. That a message was not even begun, the ledger knows.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ Some recipients may be refused while others are accepted: the message goes to th
 **Where it is found again.** With ``sent=maildir:DIR`` :mod:`.outbox` notes it before DATA, so that ``find_sent`` tells
 the truth after any crash but one between DATA and the server's answer; then it is looked for in the Maildir, where some
 servers file or deliver it. With ``sent=imaps:`` it is looked for in that folder (:mod:`.imap_sent`). Without ``sent=``
-nothing can be told.
+nothing can be told. That is for what was announced (``about_to``) only: before that, nothing has left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ class Smtp:
     """A submission server; implements ``Outgoing``. Each message has a connection of its own."""
 
     scheme = "smtp"
+    announces = True
 
     def __init__(self, rest: str) -> None:
         """Take what follows ``smtp:``, as in ``//me@mail.example:587?sent=maildir:~/Maildir``; opens no connection.
@@ -86,13 +87,21 @@ class Smtp:
             raise ConfigurationError(f"{self.account} does not say whom mail is from.", "Add from=ADDRESS to it.")
         return f"{user}@{host}"
 
-    async def send(self, data: bytes, sender: str, recipients: Sequence[str]) -> Sent:
-        """Send a message; see ``Outgoing.send`` and the table above."""
+    async def send(
+        self,
+        data: bytes,
+        sender: str,
+        recipients: Sequence[str],
+        about_to: Callable[[], Awaitable[None]] | None = None,
+    ) -> Sent:
+        """Send a message; see ``Outgoing.send`` and the table above. ``about_to`` is awaited before DATA."""
         envelope = envelope_of(data, sender, recipients)
         async with self._session() as server:
             with _nothing_happened(self.account):
                 self._require(server, envelope)
                 refused = await _address(server, envelope)
+            if about_to:
+                await about_to()
             if self._outbox:
                 await self._outbox.begin(envelope.message_id, data)
             answer = await self._hand_over(server, envelope)
