@@ -39,7 +39,7 @@ class Terminal(BrodyError):
     code = "terminal"
 
 
-LONGEST = 2_000
+LONGEST = 10_000
 """Characters that are kept of what an error says."""
 
 
