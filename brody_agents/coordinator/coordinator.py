@@ -11,23 +11,22 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from brody_agents.action import ActionState, AgentAction, action_id
+from brody_agents.action import ActionState, AgentAction
 from brody_agents.communication.bus.base import SharedBus, partition_of
 from brody_agents.communication.context_sharing import LaneContext, SharedValues
 from brody_agents.communication.message_protocol import PERSON
-from brody_agents.context import Proposal
 from brody_agents.coordinator.admission import Admission, Decoded, burial
 from brody_agents.coordinator.conflict_resolver import ConflictResolver
 from brody_agents.coordinator.lanes import ATTEMPTS, Delivery, Failure, Finished, Lane, Limits, MakeContext, failure_of
 from brody_agents.coordinator.outbox import Outbox
 from brody_agents.coordinator.partitions import Fences, Share
 from brody_agents.coordinator.progress import RunBook
+from brody_agents.coordinator.proposals import in_account, mail_without_account, proposal_record, record
 from brody_agents.errors import BusUnavailable, Retryable, Unwritable, said
 from brody_agents.ledger import autonomy, items, partitions
 from brody_agents.ledger import messages as backlog
@@ -172,12 +171,12 @@ class Coordinator:
 
     async def propose(self, action: AgentAction, user_id: str) -> ActionRecord:
         """Settle an action that came from outside any message, in the user's name."""
-        record = _record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
+        proposed = record(action, OUTSIDE, user_id, cause=action.cause or str(uuid.uuid4()))
         async with self._ledger.write() as tx:
-            (record,) = await self._labelled(tx, [record])
-            await self._note(tx, await self._resolver.settle(tx, [record]))
+            (labelled,) = await self._labelled(tx, [proposed])
+            await self._note(tx, await self._resolver.settle(tx, [labelled]))
         self._wake_executor()
-        return record
+        return labelled
 
     async def promote(self, tx: AsyncConnection, user_id: str) -> None:
         """Take what dry runs only observed for proposed now."""
@@ -346,9 +345,9 @@ class Coordinator:
     async def _judged(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[ActionRecord]:
         """Judge all proposals; those about a mail get its account, since claims begin with it."""
         proposals = [(p, f) for f in settled for p in f.outcome.proposals]
-        mails = {(p.because.user_id, i) for p, _ in proposals if (i := _mail_without_account(p))}
+        mails = {(p.because.user_id, i) for p, _ in proposals if (i := mail_without_account(p))}
         accounts = await items.mail_accounts(tx, mails)
-        return await self._labelled(tx, [_proposal_record(_in_account(p, accounts), f) for p, f in proposals])
+        return await self._labelled(tx, [proposal_record(in_account(p, accounts), _agent(f)) for p, f in proposals])
 
     async def _labelled(self, tx: AsyncConnection, records: Sequence[ActionRecord]) -> list[ActionRecord]:
         """Judge proposals: whether each may be done, waits for the person, or is only recorded."""
@@ -458,61 +457,6 @@ def _scopes(finished: Sequence[Finished]) -> frozenset[str] | None:
         return None
     users = {_user(f) for f in finished} | {m.user_id for o in outcomes for m in o.messages}
     return scopes(users, _runs(finished))
-
-
-def _mail_without_account(proposal: Proposal) -> str | None:
-    arguments = proposal.action.arguments
-    is_mail = proposal.action.kind.startswith("mail.") and not arguments.get("account")
-    return arguments.get("email_id") if is_mail else None
-
-
-def _in_account(proposal: Proposal, accounts: dict[tuple[str, str], str]) -> Proposal:
-    account = accounts.get((proposal.because.user_id, _mail_without_account(proposal) or ""))
-    if account is None:
-        return proposal
-    arguments = proposal.action.arguments | {"account": account}
-    return replace(proposal, action=proposal.action.model_copy(update={"arguments": arguments}))
-
-
-def _proposal_record(proposal: Proposal, finished: Finished) -> ActionRecord:
-    because = proposal.because
-    return _record(
-        proposal.action,
-        _agent(finished),
-        because.user_id,
-        cause=proposal.action.cause or because.id,
-        message_id=because.id,
-        run_id=because.run_id,
-        provenance={"": proposal.provenance.model_dump(mode="json")},
-    )
-
-
-def _record(
-    action: AgentAction, by: str, user_id: str, *, cause: str, run_id: str | None = None, **more: Any
-) -> ActionRecord:
-    kind, arguments = action.checked()
-    key = action.key_for(user_id, cause)
-    now = datetime.now(UTC)
-    return ActionRecord(
-        id=action_id(key),
-        key=key,
-        user_id=user_id,
-        run_id=run_id,
-        kind=action.kind,
-        arguments=arguments.model_dump(mode="json", exclude_unset=True),
-        state=ActionState.PROPOSED,
-        why=action.why,
-        proposed_by=by,
-        cause=cause,
-        priority=action.priority.rank,
-        deadline=action.deadline,
-        confidence=action.confidence,
-        redo_of=action.redo_of,
-        created_at=now,
-        updated_at=now,
-        claims=tuple(kind.claims(user_id, arguments)),
-        **more,
-    )
 
 
 def _proposed(action: ActionRecord) -> AuditEvent:

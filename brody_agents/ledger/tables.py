@@ -30,7 +30,7 @@ def _count() -> Any:
 
 _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")}
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
-_OF_A_RUN: Any = {"sqlite_where": text("run_id IS NOT NULL"), "postgresql_where": text("run_id IS NOT NULL")}
+_OF_A_RUN: Any = dict.fromkeys(("sqlite_where", "postgresql_where"), text("run_id IS NOT NULL"))
 _ASKS = text("state = 'open'")
 _LATER: Any = {
     "sqlite_where": text("open = 1 AND not_before IS NOT NULL"),

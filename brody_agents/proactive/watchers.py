@@ -83,12 +83,11 @@ class Watcher:
 
     async def _prepared(self, owner: Owner, domain: str, pages: AsyncIterator[Page[Any]]) -> AsyncIterator[Page[Any]]:
         async for page in pages:
+            _check(owner, page)
             yield await READERS[domain].prepare(self, owner, page)
 
     async def _write(self, owner: Owner, domain: str, page: Page[Any]) -> None:
         reader = READERS[domain]
-        if not is_storable([page.cursor, *map(reader.key, page.items), *((bad.key, bad.version) for bad in page.bad)]):
-            raise ProviderError(f"{owner.account} has an id with a NUL, or half of a character, in it.", _MEND)
         announced = [a for item in page.items if (a := reader.announce(owner, item)) is not None]
         async with self.ledger.write() as tx:
             await reader.write(tx, self, owner, page.items)
@@ -98,6 +97,12 @@ class Watcher:
             await bury(tx, self.ledger.vault, [_burial(owner, domain, bad) for bad in page.bad])
             await items.move_cursor(tx, owner, domain, page.cursor)
             await messages.write(tx, self.ledger.vault, [announcement(owner, *a) for a in announced])
+
+
+def _check(owner: Owner, page: Page[Any]) -> None:
+    """Refuse ids that no ledger can store."""
+    if not is_storable([page.cursor, *(i.key for i in page.items), *((bad.key, bad.version) for bad in page.bad)]):
+        raise ProviderError(f"{owner.account} has an id with a NUL, or half of a character, in it.", _MEND)
 
 
 def _burial(owner: Owner, domain: str, bad: BadItem) -> Burial:
