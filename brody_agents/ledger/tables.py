@@ -32,10 +32,7 @@ _OPEN: Any = {"sqlite_where": text("open = 1"), "postgresql_where": text("open")
 """Which rows the index of the backlog has, in the very words of the queries: SQLite uses it for no others."""
 _OF_A_RUN: Any = dict.fromkeys(("sqlite_where", "postgresql_where"), text("run_id IS NOT NULL"))
 _ASKS = text("state = 'open'")
-_LATER: Any = {
-    "sqlite_where": text("open = 1 AND not_before IS NOT NULL"),
-    "postgresql_where": text("open AND not_before IS NOT NULL"),
-}
+_LATER: Any = {where: text(f"{is_open} AND not_before IS NOT NULL") for where, is_open in _OPEN.items()}
 _NEVER = text("'9999-12-31 00:00:00.000000'")
 NO_DEADLINE = datetime(9999, 12, 31, tzinfo=UTC)
 """What stands for no deadline, so that one index has those with and those without in their order."""
