@@ -94,11 +94,12 @@ def _adapted(tx: AsyncConnection) -> Any:
 def explained(tx: AsyncConnection, statement: str) -> Iterator[None]:
     """Raise the errors of the driver as SQLAlchemy does."""
     dbapi: Any = tx.dialect.loaded_dbapi
+    adapted = _adapted(tx)
     try:
         try:
             yield
         except Exception as error:
-            _adapted(tx)._handle_exception(error)
+            adapted._handle_exception(error)
     except dbapi.Error as error:
-        lost = tx.dialect.is_disconnect(error, _adapted(tx), None)
+        lost = tx.dialect.is_disconnect(error, adapted, None)
         raise DBAPIError(statement, None, error, connection_invalidated=lost) from error

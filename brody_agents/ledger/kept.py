@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -41,20 +42,23 @@ class Kept:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Give the connection in a write transaction: committed at the end, or undone by an error; one at a time."""
         tx = await self.connection()
+        driver = direct.driver(tx)
         try:
             with direct.explained(tx, BEGIN_WRITE):
-                await direct.driver(tx).execute(BEGIN_WRITE)
+                await driver.execute(BEGIN_WRITE)
             yield tx
-            await self._commit(tx)
+            if tx.in_transaction():  # SQLAlchemy took part, and keeps account of that
+                await tx.commit()
+            else:
+                with direct.explained(tx, "COMMIT"):
+                    await driver.commit()
         except BaseException:  # also where nobody waits for the beginning any more: it is undone when it comes
-            await tx.rollback()
-            await direct.driver(tx).rollback()
+            await self._undo(tx, driver)
             raise
 
-    @staticmethod
-    async def _commit(tx: AsyncConnection) -> None:
-        if tx.in_transaction():  # SQLAlchemy took part, and keeps account of that
-            await tx.commit()
+    async def _undo(self, tx: AsyncConnection, driver: Any) -> None:
+        if tx.invalidated:
+            await self.close()
             return
-        with direct.explained(tx, "COMMIT"):
-            await direct.driver(tx).commit()
+        await tx.rollback()
+        await driver.rollback()
