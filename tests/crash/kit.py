@@ -103,7 +103,8 @@ class Run:
             assert self.process.exitcode is None, f"It ended before it was stopped:\n{self._text('err')}"
 
     def _text(self, what: str) -> str:
-        return (self.folder / f"{self.name}.{what}").read_text()
+        path = self.folder / f"{self.name}.{what}"
+        return path.read_text() if path.exists() else ""  # it may be killed before it has made one
 
 
 @dataclass(slots=True)
