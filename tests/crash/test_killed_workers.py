@@ -146,12 +146,12 @@ async def killed_in_turn(team: Team, kills: int, pause: float) -> int:
 
 @pytest.mark.timeout(240)
 async def test_three_workers_of_which_one_is_killed_again_and_again(team: Team) -> None:
-    """The short form: 2,000 messages, three kills."""
-    users = [f"user-{n}" for n in range(40)]
-    await team.send(users, range(1, 51))
+    """The short form: 6,000 messages, three kills."""
+    users = [f"user-{n}" for n in range(60)]
+    await team.send(users, range(1, 101))
     assert await killed_in_turn(team, 3, 1.0) == 3
     await finished(team, 150)
-    await everything_is_there_once(team, users, 50)
+    await everything_is_there_once(team, users, 100)
 
 
 @pytest.mark.slow
