@@ -23,13 +23,14 @@ from brody_agents.communication.message_protocol import AgentMessage, Payload, p
 from brody_agents.context import UserContext, current
 from brody_agents.errors import AgentDefinitionError, Retryable
 
-F = TypeVar("F", bound=Callable[..., Awaitable[None]])
+F = TypeVar("F", bound=Callable[..., Awaitable[Payload | None]])
 Wait = Callable[[Any], float]
 """One of tenacity's waits."""
 
 _REMEDY = (
-    "Write it as `async def name(self, message: SomePayload, ctx: Context) -> None`, or with `list[SomePayload]` "
-    "for a batch, where SomePayload is a subclass of Payload with a message_type, visible in the module."
+    "Write it as `async def name(self, message: SomePayload, ctx: Context) -> None`, with `-> SomeAnswer` if it "
+    "returns one, or with `list[SomePayload]` for a batch; SomePayload and SomeAnswer are subclasses of Payload with a "
+    "message_type, visible in the module."
 )
 
 
@@ -76,6 +77,8 @@ class Handler:
     method: str
     payload: type[Payload]
     batch: bool
+    answers: bool = False
+    """Whether the method says that it returns a payload: the answer to whoever asked."""
     retry: Retry | None = None
     timeout: float | None = None
 
@@ -183,7 +186,22 @@ def _handler(cls: type, name: str, method: Any) -> Handler:
     payload = get_args(annotation)[0] if batch else annotation
     if not (isinstance(payload, type) and issubclass(payload, Payload) and payload.message_type):
         raise AgentDefinitionError(f"{where} takes {annotation!r}, which is no payload type.", _REMEDY)
-    return Handler(name, payload, batch, *method.__brody_handles__)
+    answers = _answers(where, method)
+    if batch and answers:
+        raise AgentDefinitionError(f"{where} takes a batch and returns an answer, but to which of them?", _REMEDY)
+    return Handler(name, payload, batch, answers, *method.__brody_handles__)
+
+
+def _answers(where: str, method: Any) -> bool:
+    """Say whether a handler returns answers; what is not annotated returns ``None``."""
+    annotation = inspect.signature(method).return_annotation
+    if annotation in (inspect.Signature.empty, None, "None"):
+        return False
+    resolved = _resolved(where, method, annotation)
+    kinds = set(get_args(resolved) or (resolved,)) - {type(None)}
+    if not all(isinstance(kind, type) and issubclass(kind, Payload) for kind in kinds):
+        raise AgentDefinitionError(f"{where} returns {resolved!r}, which is no payload type.", _REMEDY)
+    return bool(kinds)
 
 
 def _resolved(where: str, method: Any, annotation: Any) -> Any:

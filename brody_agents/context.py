@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -29,11 +29,13 @@ from brody_agents.communication.message_protocol import (
     new_context,
     stable_id,
 )
-from brody_agents.errors import TooManyOutputs
+from brody_agents.errors import NoAnswer, TooManyOutputs
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.items import ContactItem, DocumentItem, MailHead, MailItem, TaskItem
+from brody_agents.outcome import ContextUpdate, Outcome, Proposal, Withdrawal
 
 R = TypeVar("R")
+A = TypeVar("A", bound=Payload)
 
 
 class MailView(Protocol):
@@ -105,51 +107,19 @@ class SharedContext(Protocol):
         """Return all values that have not expired."""
 
 
+class Questions(Protocol):
+    """Have an agent handle a question of another's within the same turn."""
+
+    async def ask(
+        self, asker: Context, recipient: str, question: Payload, because: Payload | AgentMessage | None
+    ) -> Payload | None:
+        """Return the answer; raise ``NoAnswer`` where nobody can give one, and whatever the handler raises."""
+
+    def reply(self, context: Context, answer: Payload) -> None:
+        """Tell the sender of a message the answer to it."""
+
+
 Compute = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class ContextUpdate:
-    """A shared value to be written if its version is still ``expected``; ``value=None`` removes it."""
-
-    key: str
-    value: Any
-    expected: int
-    expires_in: timedelta | None
-    provenance: Provenance
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """An action that a handler proposes, with the message that it comes from and its provenance."""
-
-    action: AgentAction
-    because: AgentMessage
-    provenance: Provenance
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """An agent's own proposals that no longer make sense: those of a kind with all of these arguments."""
-
-    kind: str
-    matching: dict[str, Any]
-    why: str
-    because: AgentMessage
-
-
-@dataclass(slots=True)
-class Outcome:
-    """All that a handler put out."""
-
-    messages: list[AgentMessage] = field(default_factory=list)
-    encoded: dict[str, bytes] = field(default_factory=dict)
-    """The wire forms of the messages, by id."""
-    proposals: list[Proposal] = field(default_factory=list)
-    withdrawals: list[Withdrawal] = field(default_factory=list)
-    updates: dict[str, ContextUpdate] = field(default_factory=dict)
-    writes: list[Callable[[Any], Awaitable[None]]] = field(default_factory=list)
-    """Writes to the ledger's own rows, run in the turn's transaction; for the coordinator's handlers only."""
 
 
 class UserContext(BaseModel):
@@ -182,6 +152,9 @@ class Views:
 class Context:
     """Be the second argument of every handler."""
 
+    depth = 0
+    """How many agents have asked each other, to come here."""
+
     def __init__(
         self,
         *,
@@ -192,11 +165,12 @@ class Context:
         views: Views,
         shared: SharedContext,
         compute: Compute,
+        questions: Questions,
         read: list[Provenance] | None = None,
         output_limit: int = 1_000,
     ) -> None:
         self.agent = agent
-        self.messages = tuple(messages)
+        self._messages = tuple(messages)
         self.now = now.astimezone(timezone)
         """The time that agents reason with: the run's ``now``, aware, in the user's zone."""
         self.timezone = timezone
@@ -204,9 +178,10 @@ class Context:
         self.files, self.contacts = views.files, views.contacts
         self.outcome = Outcome()
         self._ended = False
-        self._room = output_limit * len(self.messages)
+        self._room = output_limit * len(self._messages)
         self._shared = shared
         self._compute = compute
+        self._questions = questions
         self._read: list[Provenance] = [] if read is None else read
         """What the handler has read; the views add to it."""
         self._flooded: TooManyOutputs | None = None
@@ -227,14 +202,19 @@ class Context:
         """Take nothing more in: the handler has ended, and its outcome is on its way."""
         self._ended = True
 
-    def _put_out(self) -> Outcome:
+    def _put_out(self, count: int = 1) -> Outcome:
         if self._ended:
             raise RuntimeError(f"{self.agent} has ended; what it puts out now would be lost")
         out = self.outcome
-        if len(out.messages) + len(out.proposals) + len(out.withdrawals) + len(out.updates) >= self._room:
+        if len(out) + count > self._room:
             self._flooded = TooManyOutputs(f"{self.agent} put out more than {self._room} things.")
             raise self._flooded
         return out
+
+    def take_in(self, outcome: Outcome) -> None:
+        """Put out what an agent has put out that this handler has asked."""
+        if outcome:
+            self._put_out(len(outcome)).add(outcome)
 
     def check(self) -> None:
         """Raise ``TooManyOutputs`` if the handler met its limit, whatever it made of the error."""
@@ -242,9 +222,19 @@ class Context:
             raise self._flooded
 
     @property
+    def messages(self) -> tuple[AgentMessage, ...]:
+        """Return the messages handled; one, but for a batch."""
+        return self._messages
+
+    @property
     def message(self) -> AgentMessage:
         """Return the message handled; the first one of a batch."""
         return self.messages[0]
+
+    @property
+    def payload(self) -> Payload:
+        """Return the payload handled; the first one of a batch."""
+        return self.messages[0].payload
 
     @property
     def user_id(self) -> str:
@@ -297,6 +287,37 @@ class Context:
         outcome.encoded.setdefault(message.id, data)
         return message.id
 
+    @overload
+    async def ask(
+        self, recipient: str, question: Payload, *, because: Payload | AgentMessage | None = None
+    ) -> None: ...
+    @overload
+    async def ask(
+        self, recipient: str, question: Payload, answer: type[A], *, because: Payload | AgentMessage | None = None
+    ) -> A: ...
+    async def ask(
+        self,
+        recipient: str,
+        question: Payload,
+        answer: type[A] | None = None,
+        *,
+        because: Payload | AgentMessage | None = None,
+    ) -> A | None:
+        """Have an agent handle ``question`` now, and return the payload that its handler returns.
+
+        It works within this handler's time and on its behalf: what it puts out is committed with what this handler
+        puts out, or not at all; what it has read counts as read here. It does not wait for the agent's own messages.
+        Raises what its handler raises, of which nothing is kept then; ``NoAnswer`` where the agent has no handler for
+        the question, returns no ``answer``, or asks on and on.
+        """
+        given = await self._questions.ask(self, recipient, question, because)
+        if answer is None:
+            return None
+        if not isinstance(given, answer):
+            got = type(given).__name__ if given is not None else "nothing"
+            raise NoAnswer(f"{recipient} answered {got} to {type(question).__name__}, not {answer.__name__}.")
+        return given
+
     def propose(
         self,
         action: AgentAction | str,
@@ -315,7 +336,7 @@ class Context:
         if isinstance(action, str):
             action = AgentAction(kind=action, arguments=arguments or {}, why=why, cause=cause, **options)
         action.checked()
-        self._put_out().proposals.append(Proposal(action, self._cause(because), self._provenance(because)))
+        self._put_out().proposals.append(Proposal(self.agent, action, self._cause(because), self._provenance(because)))
         return action
 
     def withdraw(
@@ -326,12 +347,17 @@ class Context:
         ``why`` says what happened in the world since, in a sentence for the person.
         """
         orjson.dumps([kind, why])  # raises here, not in the turn's transaction
-        self._put_out().withdrawals.append(Withdrawal(kind, matching, why, self._cause(because)))
+        self._put_out().withdrawals.append(Withdrawal(self.agent, kind, matching, why, self._cause(because)))
+
+    def reply(self, answer: Payload) -> None:
+        """Tell the sender of the message ``answer``, if it is an agent that handles such."""
+        self._questions.reply(self, answer)
 
     async def recall(self, key: str, default: Any = None) -> Any:
         """Return a shared value of this user, or ``default``; what was remembered in this handler is seen."""
-        if key in self.outcome.updates:
-            value = self.outcome.updates[key].value
+        updates = self._updates()
+        if key in updates:
+            value = updates[key].value
         else:
             value, version, provenance = await self._shared.read(key)
             if value is not None:
@@ -359,7 +385,7 @@ class Context:
 
     async def user_context(self) -> UserContext:
         """Return all that is shared about the user."""
-        values = await self._shared.all() | {k: u.value for k, u in self.outcome.updates.items()}
+        values = await self._shared.all() | {k: u.value for k, u in self._updates().items()}
         self._read.append(Provenance())
         return UserContext(
             user_id=self.user_id,
@@ -377,6 +403,10 @@ class Context:
     def has_read(self, provenance: Provenance) -> None:
         """Add to what the handler has read; its outputs carry the union."""
         self._read.append(provenance)
+
+    def _updates(self) -> dict[str, ContextUpdate]:
+        """Return the shared values as this handler leaves them, so far."""
+        return self.outcome.updates
 
     def _cause(self, because: Payload | AgentMessage | None) -> AgentMessage:
         if because is None:

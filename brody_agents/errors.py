@@ -194,6 +194,12 @@ class HandlerTimeout(Terminal):
     remedy = "Give it more time with @handles(timeout=…), or have it do less for one message."
 
 
+class NoAnswer(Terminal):
+    """An agent that was asked within a turn has no answer to give."""
+
+    code = "no_answer"
+
+
 class TooManyOutputs(Terminal):
     """A handler put out more for its messages than the limit allows."""
 

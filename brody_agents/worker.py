@@ -33,6 +33,7 @@ from brody_agents.coordinator.lanes import Limits
 from brody_agents.coordinator.own_agent import CoordinatorAgent
 from brody_agents.coordinator.partitions import ALL, Fences, PartitionKeeper, Share, partitions_from
 from brody_agents.coordinator.progress import RunBook
+from brody_agents.coordinator.questions import Questions
 from brody_agents.coordinator.rate_windows import Rate, window_of
 from brody_agents.coordinator.resource_manager import ResourceManager
 from brody_agents.errors import BusUnavailable, ConfigurationError
@@ -83,6 +84,7 @@ class Worker:
         self._lock: HomeLock | None = None
         self._place: WorkerPlace | None = None
         self._keeper: PartitionKeeper | None = None
+        self._questions = Questions(registry.agents)
         self.share = Share()
         self._outages = Outages()
 
@@ -401,6 +403,7 @@ class Worker:
             views=views(reading),
             shared=values,
             compute=self._pool.call,
+            questions=self._questions,
             read=reading.seen,
             output_limit=self._settings.output_limit,
         )

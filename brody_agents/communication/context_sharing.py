@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from brody_agents.communication.message_protocol import Origin, Provenance
-from brody_agents.context import ContextUpdate, Outcome
+from brody_agents.outcome import ContextUpdate, Outcome
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -18,7 +18,6 @@ from brody_agents.action import ActionState
 from brody_agents.arguments import TaskCreate
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, new_context, stable_id
 from brody_agents.communication.payloads import Replan
-from brody_agents.context import Withdrawal
 from brody_agents.coordinator import contradictions
 from brody_agents.coordinator.conflicts.drafts import OVERTAKEN, overtaken_drafts, renewed
 from brody_agents.coordinator.conflicts.order import RULES
@@ -34,6 +33,7 @@ from brody_agents.ledger.actions import ActionRecord, VerdictRecord
 from brody_agents.ledger.statements import serialise, table
 from brody_agents.ledger.tables import Action
 from brody_agents.ledger.vault import Vault
+from brody_agents.outcome import Withdrawal
 from brody_agents.policy.autonomy import judged
 from brody_agents.policy.basis import claims_of
 from brody_agents.policy.rules import Judgement

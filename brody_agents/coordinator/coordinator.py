@@ -290,7 +290,7 @@ class Coordinator:
         turn = Turn()
         finished = await self._held(tx, finished)
         await self._settle_context(tx, finished, turn)
-        await self._resolver.withdraw(tx, [(_agent(f), w) for f in turn.settled for w in f.outcome.withdrawals])
+        await self._resolver.withdraw(tx, [(w.by, w) for f in turn.settled for w in f.outcome.withdrawals])
         judged = await self._judged(tx, turn.settled)
         turn.actions = await self._resolver.settle(tx, judged)
         await self._cards.make(tx, turn.actions)
@@ -344,10 +344,10 @@ class Coordinator:
 
     async def _judged(self, tx: AsyncConnection, settled: Sequence[Finished]) -> list[ActionRecord]:
         """Judge all proposals; those about a mail get its account, since claims begin with it."""
-        proposals = [(p, f) for f in settled for p in f.outcome.proposals]
-        mails = {(p.because.user_id, i) for p, _ in proposals if (i := mail_without_account(p))}
+        proposals = [p for f in settled for p in f.outcome.proposals]
+        mails = {(p.because.user_id, i) for p in proposals if (i := mail_without_account(p))}
         accounts = await items.mail_accounts(tx, mails)
-        return await self._labelled(tx, [proposal_record(in_account(p, accounts), _agent(f)) for p, f in proposals])
+        return await self._labelled(tx, [proposal_record(in_account(p, accounts)) for p in proposals])
 
     async def _labelled(self, tx: AsyncConnection, records: Sequence[ActionRecord]) -> list[ActionRecord]:
         """Judge proposals: whether each may be done, waits for the person, or is only recorded."""

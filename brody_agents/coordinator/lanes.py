@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from brody_agents.agent import BrodyAgent, Handler, trigger_of
+from brody_agents.agent import BrodyAgent, Handler
 from brody_agents.communication.bus.base import BATCH
 from brody_agents.communication.context_sharing import LaneContext
 from brody_agents.communication.message_protocol import AgentMessage
-from brody_agents.context import Context, Outcome, current
+from brody_agents.context import Context, current
 from brody_agents.coordinator.in_hand import InHand
+from brody_agents.coordinator.questions import called
 from brody_agents.coordinator.task_scheduler import PATIENCE, pause
 from brody_agents.errors import BrodyError, HandlerTimeout, words_of
 from brody_agents.ledger.outages import AWAY, Outages
 from brody_agents.observability import logger
+from brody_agents.outcome import Outcome
 
 log = logger(__name__)
 ATTEMPTS = 3
@@ -246,7 +248,9 @@ class Lane:
         token = current.set(context)
         try:
             async with asyncio.timeout(limit) as timeout:
-                await self._call(context, handler)
+                answer = await called(self.agent, handler, context)
+            if answer is not None:
+                context.reply(answer)
             context.check()
         except TimeoutError as error:
             if timeout.expired():
@@ -262,21 +266,6 @@ class Lane:
             self._task = None
             self._failed(deliveries, _overdue(limit))
             self._start()
-
-    async def _call(self, context: Context, handler: Handler | None) -> None:
-        if handler is None:
-            await self._trigger(context)
-            return
-        payloads = [m.payload for m in context.messages]
-        method = getattr(self.agent, handler.method)
-        answer = await method(payloads if handler.batch else payloads[0], context)
-        if answer is not None:
-            raise TypeError(f"{handler.method} returned {type(answer).__name__}; a handler returns None")
-
-    async def _trigger(self, context: Context) -> None:
-        response = await self.agent.process_trigger(trigger_of(context.message, context.now))
-        if response is not None and response.action is not None and response.result is None:
-            context.propose(response.action)
 
 
 def _together(first: Delivery, following: Delivery) -> bool:

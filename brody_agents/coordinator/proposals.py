@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from brody_agents.action import ActionState, AgentAction, action_id
-from brody_agents.context import Proposal
 from brody_agents.ledger.actions import ActionRecord
+from brody_agents.outcome import Proposal
 
 
 def mail_without_account(proposal: Proposal) -> str | None:
@@ -27,12 +27,12 @@ def in_account(proposal: Proposal, accounts: dict[tuple[str, str], str]) -> Prop
     return replace(proposal, action=proposal.action.model_copy(update={"arguments": arguments}))
 
 
-def proposal_record(proposal: Proposal, by: str) -> ActionRecord:
+def proposal_record(proposal: Proposal) -> ActionRecord:
     """Return the record of what an agent proposes."""
     because = proposal.because
     return record(
         proposal.action,
-        by,
+        proposal.by,
         because.user_id,
         cause=proposal.action.cause or because.id,
         message_id=because.id,

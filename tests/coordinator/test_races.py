@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from brody_agents import Brody, BrodyAgent, Context, handles
 from brody_agents.communication.context_sharing import SharedValues
-from brody_agents.context import ContextUpdate, Outcome
+from brody_agents.outcome import ContextUpdate, Outcome
 from brody_agents.settings import Settings
 from tests.coordinator.kit import Note, Place, note
 
