@@ -123,7 +123,7 @@ async def in_memory(count: int = 10_000) -> list[Figure]:
     limit = await limits.queue(encode(message(1, 1)), count)
     async with Brody(agents=[Relay("relay")], settings=Settings(cpu_workers=0)) as brody:
         measured = await relayed(brody, count)
-    return [Figure("in process, typed", measured, "/s", "queue + validate_json", limit, "0.5")]
+    return [Figure("turn in memory", measured, "/s", "queue + validate_json", limit)]
 
 
 async def requests(count: int = 5_000, under_way: int = 500) -> list[Figure]:
@@ -141,7 +141,7 @@ async def requests(count: int = 5_000, under_way: int = 500) -> list[Figure]:
             await brody.drain()
 
         measured = await limits.timed_async(under_way * times, work)
-    return [Figure("request and answer, in process", measured, "/s", "queue + validate_json", limit, "0.3")]
+    return [Figure("request and answer by message, in memory", measured, "/s", "queue + validate_json", limit)]
 
 
 async def bus(folder: Path, count: int = 20_480) -> list[Figure]:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brody_agents.front import COLLECT_AFTER
-from tests.benchmarks import brokers, limits, retention, roads, scheduling, served
+from tests.benchmarks import asked, brokers, limits, retention, roads, scheduling, served
 from tests.benchmarks.roads import Figure
 
 KEPT = Path(__file__).with_name("figures.jsonl")
@@ -33,6 +33,7 @@ async def measure(folder: Path, only: str | None, *, short: bool) -> list[Figure
     every: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
         "start": roads.start_up,
         "codec": roads.codec,
+        "asked": asked.asked,
         "memory-bus": roads.in_memory,
         "request": roads.requests,
         "bus": lambda: roads.bus(folder),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import brokers, retention, roads, served
+from tests.benchmarks import asked, brokers, retention, roads, served
 from tests.benchmarks.roads import Figure
 from tests.benchmarks.run import keep, shown
 from tests.brokers import BROKERS, wanting
@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 async def test_every_road_gives_figures_that_are_kept(tmp_path: Path) -> None:
     figures = [
         *await roads.codec(100),
+        *await asked.asked(100),
         *await roads.in_memory(1000),
         *await roads.requests(200, 20),
         *await roads.bus(tmp_path, 512),

@@ -85,10 +85,8 @@ class Clerk(BrodyAgent):
             raise ValueError("no such order")
 
 
-async def worked(
-    place: Place, work: Work, *agents: BrodyAgent, sent: AgentMessage | None = None
-) -> tuple[Asker, Brody]:
-    """Have an asker do its work, and return it with its closed ``Brody``."""
+async def worked(place: Place, work: Work, *agents: BrodyAgent, sent: AgentMessage | None = None) -> Asker:
+    """Have an asker do its work, and return it."""
     asker = Asker(work)
     async with place.brody(asker, *(agents or (Clerk(),)), Recorder()) as brody:
         await brody.send(sent or note("asker"))
