@@ -39,12 +39,14 @@ class Slip(Payload, message_type="office_slip"):
 
 
 class Clerk(BrodyAgent):
-    """Hand the things of an order on, and keep count of what is done."""
+    """Ask for the first thing of an order, hand the others on, and keep count of what is done."""
 
     @handles
     async def on_order(self, order: Order, ctx: Context) -> None:
-        for kind, arguments in order.wishes:
-            ctx.tell("porter", Slip(kind=kind, arguments=arguments))
+        first, *others = (Slip(kind=kind, arguments=arguments) for kind, arguments in order.wishes)
+        await ctx.ask("porter", first)
+        for slip in others:
+            ctx.tell("porter", slip)
         await ctx.remember("orders", await ctx.recall("orders", 0) + 1)
 
 

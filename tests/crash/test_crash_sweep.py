@@ -27,6 +27,7 @@ BUS = 1
 """The number of the Redis database in which the bus lies: it is emptied for each case."""
 IN_SHORT = (
     "coordinator.coordinator await self.outbox.publish",
+    "coordinator.questions await _answer",
     "coordinator.account_executor await self._tried",
     "account_effects.mail await job.provider.append",
     "account_effects.files await job.provider.write",
