@@ -29,13 +29,15 @@ from brody_agents.communication.message_protocol import (
     new_context,
     stable_id,
 )
-from brody_agents.errors import NoAnswer, TooManyOutputs
+from brody_agents.errors import TooManyOutputs
 from brody_agents.integrations.calendar.base import Event
 from brody_agents.items import ContactItem, DocumentItem, MailHead, MailItem, TaskItem
 from brody_agents.outcome import ContextUpdate, Outcome, Proposal, Withdrawal
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Payload)
+Because = Payload | AgentMessage | None
+"""The payload or message, of those that a handler was given, that an output comes from."""
 
 
 class MailView(Protocol):
@@ -111,9 +113,9 @@ class Questions(Protocol):
     """Have an agent handle a question of another's within the same turn."""
 
     async def ask(
-        self, asker: Context, recipient: str, question: Payload, because: Payload | AgentMessage | None
-    ) -> Payload | None:
-        """Return the answer; raise ``NoAnswer`` where nobody can give one, and whatever the handler raises."""
+        self, asker: Context, recipient: str, question: Payload, answer: type[A] | None, because: Because
+    ) -> A | None:
+        """Return the answer, if one is wanted; raise ``NoAnswer`` where there is none, and what the handler raises."""
 
     def reply(self, context: Context, answer: Payload) -> None:
         """Tell the sender of a message the answer to it."""
@@ -256,7 +258,7 @@ class Context:
         recipient: str,
         payload: Payload,
         *,
-        because: Payload | AgentMessage | None = None,
+        because: Because = None,
         priority: Priority | None = None,
         deadline: datetime | None = None,
         not_before: datetime | None = None,
@@ -288,20 +290,16 @@ class Context:
         return message.id
 
     @overload
-    async def ask(
-        self, recipient: str, question: Payload, *, because: Payload | AgentMessage | None = None
-    ) -> None: ...
+    async def ask(self, recipient: str, question: Payload, *, because: Because = None) -> None: ...
     @overload
-    async def ask(
-        self, recipient: str, question: Payload, answer: type[A], *, because: Payload | AgentMessage | None = None
-    ) -> A: ...
+    async def ask(self, recipient: str, question: Payload, answer: type[A], *, because: Because = None) -> A: ...
     async def ask(
         self,
         recipient: str,
         question: Payload,
         answer: type[A] | None = None,
         *,
-        because: Payload | AgentMessage | None = None,
+        because: Because = None,
     ) -> A | None:
         """Have an agent handle ``question`` now, and return the payload that its handler returns.
 
@@ -310,13 +308,7 @@ class Context:
         Raises what its handler raises, of which nothing is kept then; ``NoAnswer`` where the agent has no handler for
         the question, returns no ``answer``, or asks on and on.
         """
-        given = await self._questions.ask(self, recipient, question, because)
-        if answer is None:
-            return None
-        if not isinstance(given, answer):
-            got = type(given).__name__ if given is not None else "nothing"
-            raise NoAnswer(f"{recipient} answered {got} to {type(question).__name__}, not {answer.__name__}.")
-        return given
+        return await self._questions.ask(self, recipient, question, answer, because)
 
     def propose(
         self,
@@ -324,7 +316,7 @@ class Context:
         arguments: dict[str, Any] | None = None,
         *,
         why: str = "",
-        because: Payload | AgentMessage | None = None,
+        because: Because = None,
         cause: str | None = None,
         **options: Any,
     ) -> AgentAction:
@@ -339,9 +331,7 @@ class Context:
         self._put_out().proposals.append(Proposal(self.agent, action, self._cause(because), self._provenance(because)))
         return action
 
-    def withdraw(
-        self, kind: str, matching: dict[str, Any], *, why: str, because: Payload | AgentMessage | None = None
-    ) -> None:
+    def withdraw(self, kind: str, matching: dict[str, Any], *, why: str, because: Because = None) -> None:
         """Take back this agent's own proposals of a kind that still wait and have all of these arguments.
 
         ``why`` says what happened in the world since, in a sentence for the person.
@@ -408,7 +398,7 @@ class Context:
         """Return the shared values as this handler leaves them, so far."""
         return self.outcome.updates
 
-    def _cause(self, because: Payload | AgentMessage | None) -> AgentMessage:
+    def _cause(self, because: Because) -> AgentMessage:
         if because is None:
             return self.message
         found = self._causes.get(id(because))
@@ -421,7 +411,7 @@ class Context:
         """Return the messages of the batch by what ``because=`` may be."""
         return {id(thing): message for message in reversed(self.messages) for thing in (message, message.payload)}
 
-    def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
+    def _provenance(self, because: Because) -> Provenance:
         if because is None:
             return Provenance.joined([*(label for m in self.messages for label in _labels(m)), *self._read])
         cause = self._cause(because)

@@ -232,6 +232,34 @@ def test_two_methods_for_one_payload_fail_when_the_class_is_made() -> None:
             async def second(self, messages: list[Greeting], ctx: Context) -> None: ...
 
 
+def test_a_handler_says_what_it_returns() -> None:
+    """A payload, or one of several, or nothing; whatever else is said when the class is made."""
+
+    class Answering(BrodyAgent):
+        @handles
+        async def one(self, message: Greeting, ctx: Context) -> Notification:
+            return Notification(text="")
+
+        @handles
+        async def perhaps(self, message: ScanInbox, ctx: Context) -> Notification | Greeting | None: ...
+
+        @handles
+        async def never(self, message: EmailReceived, ctx: Context) -> None: ...
+
+    assert {h.method: h.answers for h in Answering.handlers.values()} == {"one": True, "perhaps": True, "never": False}
+    with pytest.raises(AgentDefinitionError, match="returns <class 'str'>, which is no payload type"):
+
+        class Text(BrodyAgent):
+            @handles  # type: ignore[type-var]
+            async def on_greeting(self, message: Greeting, ctx: Context) -> str: ...
+
+    with pytest.raises(AgentDefinitionError, match="takes a batch and returns an answer, but to which of them"):
+
+        class Batch(BrodyAgent):
+            @handles
+            async def on_greetings(self, messages: list[Greeting], ctx: Context) -> Notification: ...
+
+
 # -- names and triggers ------------------------------------------------------------------------------
 
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from brody_agents.agent import BrodyAgent, Handler, trigger_of
 from brody_agents.communication.message_protocol import COORDINATOR, AgentMessage, Payload, Provenance
-from brody_agents.context import Context, current
+from brody_agents.context import Because, Context, current
 from brody_agents.errors import HandlerTimeout, NoAnswer, ProtocolError
 from brody_agents.outcome import ContextUpdate, Outcome
 
-P = TypeVar("P", bound=Payload)
+A = TypeVar("A", bound=Payload)
 DEPTH = 16
 """Agents that may have asked each other in a chain; more is a circle."""
 
@@ -24,8 +24,8 @@ class Questions:
         self._agents = agents
 
     async def ask(
-        self, asker: Context, recipient: str, question: Payload, because: Payload | AgentMessage | None
-    ) -> Payload | None:
+        self, asker: Context, recipient: str, question: Payload, answer: type[A] | None, because: Because
+    ) -> A | None:
         """Run the handler that a message to ``recipient`` would reach, and return what it answers.
 
         Question and answer are read from their JSON, as those of a message are: nobody holds a part of another's.
@@ -37,9 +37,10 @@ class Questions:
         asked = Asked(asker, recipient, as_read(question), because)
         if asked.depth > DEPTH:
             raise NoAnswer(f"{asker.agent} asks {recipient}, the last of {DEPTH} that have asked each other.")
-        answer = await _answer(agent, handler, asked)
+        given = await _answer(agent, handler, asked)
+        read = as_read(_wanted(recipient, question, answer, given)) if answer else None
         asker.take_in(asked.outcome)
-        return None if answer is None else as_read(answer)
+        return read
 
     def reply(self, context: Context, answer: Payload) -> None:
         """Tell the sender of a message the answer to it, if it is an agent that handles such."""
@@ -48,13 +49,21 @@ class Questions:
             context.tell(sender.name, answer)
 
 
+def _wanted(recipient: str, question: Payload, answer: type[A], given: Payload | None) -> A:
+    """Return what an agent has given if it is the answer that is wanted; else it has done something else than asked."""
+    if isinstance(given, answer):
+        return given
+    got = type(given).__name__ if given else "nothing"
+    raise NoAnswer(f"{recipient} answered {got} to {type(question).__name__}, not {answer.__name__}.")
+
+
 class Asked(Context):
     """Be the context of a handler that another handler has asked.
 
     It reads what the asker reads, and puts out by itself; the asker takes that in when the handler has ended well.
     """
 
-    def __init__(self, asker: Context, agent: str, question: Payload, because: Payload | AgentMessage | None) -> None:
+    def __init__(self, asker: Context, agent: str, question: Payload, because: Because) -> None:
         self._asker, self._question, self._because = asker, question, because
         self.depth = asker.depth + 1
         self._root = asker._cause(because)
@@ -116,12 +125,12 @@ class Asked(Context):
     def _updates(self) -> dict[str, ContextUpdate]:
         return self._asker._updates() | self.outcome.updates
 
-    def _cause(self, because: Payload | AgentMessage | None) -> AgentMessage:
+    def _cause(self, because: Because) -> AgentMessage:
         if because is None or because is self._question or because in self._messages:
             return self._root
         raise ValueError("because= names no message that this handler was given")
 
-    def _provenance(self, because: Payload | AgentMessage | None) -> Provenance:
+    def _provenance(self, because: Because) -> Provenance:
         return self._asker._provenance(self._because)
 
 
@@ -169,12 +178,12 @@ async def _in_time(agent: BrodyAgent, handler: Handler, asked: Asked, limit: flo
         raise
 
 
-def as_read(payload: P) -> P:
+def as_read(payload: A) -> A:
     """Return a payload as somebody reads it who has nothing but its JSON; raise ``ProtocolError`` where it has none."""
     kind = type(payload)
     try:
         data = kind.__pydantic_serializer__.to_json(payload, exclude_unset=True)
-        read: P = kind.__pydantic_validator__.validate_json(data)
+        read: A = kind.__pydantic_validator__.validate_json(data)
     except ValueError as error:  # pydantic's own errors of both ways are such
         raise ProtocolError("unencodable", "$", b"", str(error)) from error
     return read

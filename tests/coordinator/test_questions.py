@@ -14,7 +14,7 @@ from brody_agents.action import AgentAction
 from brody_agents.agent import Retry
 from brody_agents.communication.message_protocol import Origin, Provenance, new_context
 from brody_agents.context import UserContext
-from brody_agents.errors import AgentDefinitionError, BrodyError, NoAnswer, ProtocolError, Retryable
+from brody_agents.errors import BrodyError, NoAnswer, ProtocolError, Retryable
 from brody_agents.settings import Settings
 from tests.coordinator.kit import Note, Place, Recorder, note
 
@@ -256,6 +256,20 @@ async def test_what_was_asked_carries_where_it_came_from(quick: Place) -> None:
     assert message.label().sources == ("card-1",)
 
 
+async def test_of_a_handler_that_answers_wrongly_nothing_is_kept(quick: Place) -> None:
+    """It has done something else than was asked."""
+
+    async def work(ctx: Context) -> None:
+        with pytest.raises(NoAnswer):
+            await ctx.ask("clerk", Order(text="tea"), Answer)
+
+    async with quick.brody(Asker(work), Clerk(), Recorder()) as brody:
+        await brody.send(note("asker"))
+        await brody.drain()
+        assert not await brody.actions.list("me")
+        assert not await brody.dead_letters.list()
+
+
 @pytest.mark.parametrize(
     ("recipient", "question", "expected", "says"),
     [
@@ -468,22 +482,3 @@ async def test_a_question_that_has_no_json_is_refused(quick: Place) -> None:
 
     asker = await worked(quick, work, Taker("taker"))
     assert asker.got == [None]
-
-
-def test_a_handler_says_what_it_returns() -> None:
-    """A payload or nothing; a batch nothing; what is wrong is said when the class is made."""
-    with pytest.raises(AgentDefinitionError, match="no payload type"):
-
-        class Text(BrodyAgent):
-            @handles  # type: ignore[type-var]
-            async def on_note(self, message: Note, ctx: Context) -> str:
-                """Return a text."""
-                return ""
-
-    with pytest.raises(AgentDefinitionError, match="but to which of them"):
-
-        class Batch(BrodyAgent):
-            @handles
-            async def on_note(self, messages: list[Note], ctx: Context) -> Answer:
-                """Return one answer to many."""
-                return Answer()
