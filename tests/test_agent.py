@@ -251,13 +251,15 @@ def test_a_handler_says_what_it_returns() -> None:
 
         class Text(BrodyAgent):
             @handles  # type: ignore[type-var]
-            async def on_greeting(self, message: Greeting, ctx: Context) -> str: ...
+            async def on_greeting(self, message: Greeting, ctx: Context) -> str:
+                return ""
 
     with pytest.raises(AgentDefinitionError, match="takes a batch and returns an answer, but to which of them"):
 
         class Batch(BrodyAgent):
             @handles
-            async def on_greetings(self, messages: list[Greeting], ctx: Context) -> Notification: ...
+            async def on_greetings(self, messages: list[Greeting], ctx: Context) -> Notification:
+                return Notification(text="")
 
 
 # -- names and triggers ------------------------------------------------------------------------------
